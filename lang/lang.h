@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The language's public face: everything that a front end (terminal, notebook, batch) may use. A Session is one user's
+   world: a VM, its variables and modules, and the callbacks through which it speaks. Several can live in one process.
+
+   A session never prints, reads a terminal or exits: output, progress and input go through the callbacks, an
+   interrupt is a flag that session_interrupt raises from any thread or signal handler. */
+#ifndef TESSERA_LANG_H
+#define TESSERA_LANG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef struct Session Session;
+
+typedef enum OutputStream { OUTPUT_OUT, OUTPUT_ERR } OutputStream;
+
+typedef struct ProgressState {   /* one line of progress; [done] closes it, kept on the screen */
+    int id;                      /* counts up per progress; nested ones have higher ids */
+    const char *label;           /* "" when none */
+    double step, total;          /* total < 0: unknown */
+    double elapsed;              /* seconds */
+    const char *metrics;         /* "loss 0.512  acc 0.87", or "" */
+    bool done, failed;
+} ProgressState;
+
+typedef struct SessionConfig {
+    void *user;                                                            /* passed to every callback */
+    void (*output)(void *user, OutputStream stream, const char *text, size_t length);
+    void (*progress)(void *user, const ProgressState *state);              /* NULL: silent */
+    char *(*input)(void *user, const char *prompt);                        /* malloc'ed line or NULL at the end; may be NULL */
+    const char *library;                                                   /* read library sources from here; NULL: embedded */
+    int width;                                                             /* columns for tables; 0: 80 */
+    bool color;
+} SessionConfig;
+
+Session *session_new(const SessionConfig *config);   /* NULL: memory is out */
+void session_free(Session *session);
+/* Debug builds: heap objects that outlived the last session; 0 is right. */
+long long session_live_objects(void);
+
+typedef enum EvalStatus { EVAL_OK, EVAL_ERROR, EVAL_INTERRUPTED, EVAL_EXIT } EvalStatus;
+typedef enum EvalMode {
+    EVAL_INTERACTIVE,      /* echo the value of the last expression unless muted by ; */
+    EVAL_SCRIPT            /* echo nothing */
+} EvalMode;
+
+typedef struct EvalResult {
+    EvalStatus status;
+    int exit_code;         /* EVAL_EXIT: of exit(n) */
+    char *text;            /* the echoed value, without a final newline, or NULL */
+    char *error;           /* the rendered error, or NULL */
+    char *error_kind;      /* "shape", … or NULL */
+    char *error_message;   /* one line, or NULL */
+} EvalResult;
+void eval_result_clear(EvalResult *result);
+
+/* Runs [text]; [name] is shown in errors. What it defined before an error stays. */
+EvalStatus session_eval(Session *session, const char *name, const char *text, size_t length, EvalMode mode,
+                        EvalResult *result);
+/* Runs a script file with its command line: `option`s are set from [argv], which excludes the file's name. `--help`
+   prints the options and returns EVAL_OK. */
+EvalStatus session_run_file(Session *session, const char *path, int argc, char **argv, EvalResult *result);
+/* An embedded example such as "examples/first.tsr" or a library module: its text, or NULL. */
+const char *session_embedded(const char *path, size_t *length);
+
+typedef enum Completeness { CODE_COMPLETE, CODE_INCOMPLETE, CODE_INVALID } Completeness;
+Completeness session_is_complete(Session *session, const char *text, size_t length, int *indent);
+
+typedef struct Completion { char *text; char *kind; char *detail; } Completion;   /* kind: function, variable, module … */
+typedef struct Completions { size_t start, end; int count; Completion *at; } Completions;
+bool session_complete(Session *session, const char *text, size_t length, size_t cursor, Completions *out);
+void completions_clear(Completions *completions);
+/* The documentation of the name at the cursor as text (malloc'ed), or NULL. */
+char *session_inspect(Session *session, const char *text, size_t length, size_t cursor);
+
+void session_interrupt(Session *session);            /* from any thread or a signal handler */
+void session_set_width(Session *session, int columns);
+
+#endif

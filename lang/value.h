@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Values: 16 bytes, a tag and a payload. Small ones are immediate, the others point to a counted heap object whose
+   first field is its count (Tensor has the same head). Nothing can form a cycle, so counts are complete.
+
+   Lists, maps and tuples have value semantics: whoever holds the only reference may change in place, everybody else
+   changes a copy (list_own, map_own). Objects alone have identity.
+   Arguments are borrowed, results are owned, _take takes. */
+#ifndef TESSERA_VALUE_H
+#define TESSERA_VALUE_H
+
+#include "../tensor/tensor.h"
+#include "source.h"
+
+typedef struct Vm Vm;
+
+typedef enum Tag {
+    TAG_UNDEFINED,            /* no value yet: never seen by a program */
+    TAG_NONE, TAG_BOOL, TAG_INT, TAG_FLOAT,
+    TAG_SCALAR,               /* a 0-d tensor without gradient: dtype, and f (floats) or i (ints, bool) */
+    TAG_DONE,                 /* the end of a stream */
+    TAG_STRING,               /* the first tag with a heap object */
+    TAG_LIST, TAG_TUPLE, TAG_MAP, TAG_RANGE, TAG_TENSOR,
+    TAG_FUNCTION,             /* closure, native, op, bound method */
+    TAG_MODEL,                /* what `model` declares: makes objects */
+    TAG_OBJECT,
+    TAG_MODULE,
+    TAG_STREAM,               /* a native iterator */
+    TAG_ERROR,                /* what catch receives */
+    TAG_COUNT
+} Tag;
+
+/* The common head of heap objects. */
+typedef struct Heap { int32_t refs; } Heap;
+
+typedef struct Value {
+    uint8_t tag;
+    uint8_t dtype;            /* of TAG_SCALAR */
+    union {
+        int64_t i;
+        double f;
+        bool b;
+        Heap *heap;
+        Tensor *tensor;
+        struct String *string;
+        struct List *list;    /* tuples too */
+        struct Map *map;
+        struct Range *range;
+        struct FunctionObject *function;
+        struct ModelObject *model;
+        struct Object *object;
+        struct Module *module;
+        struct Stream *stream;
+        struct ErrorObject *error;
+    };
+} Value;
+
+typedef struct String {
+    int32_t refs;
+    uint32_t length;          /* bytes */
+    uint32_t hash;            /* 0: not computed */
+    uint32_t codepoints;      /* UINT32_MAX: not counted; == length: ASCII, indexing is direct */
+    char text[];              /* UTF-8, terminated */
+} String;
+
+typedef struct List { int32_t refs; int64_t count, room; Value *at; } List;
+
+typedef struct MapEntry { Value key, value; uint32_t hash; } MapEntry;   /* key UNDEFINED: removed */
+typedef struct Map {
+    int32_t refs;
+    int64_t count;            /* live entries */
+    int64_t used, room;       /* entries in insertion order, removed ones included */
+    MapEntry *entry;
+    int32_t *slot;            /* open addressing into entry; -1 empty */
+    int64_t n_slots;
+} Map;
+
+typedef struct Range { int32_t refs; int64_t start, stop, step; } Range;
+
+typedef struct Stream {       /* a native iterator; [next] gives TAG_DONE at its end, false on error */
+    int32_t refs;
+    const struct StreamKind { const char *name; bool (*next)(Vm *vm, struct Stream *s, Value *out);
+                              void (*close)(Vm *vm, struct Stream *s);   /* at the end, break or error; may be NULL */
+                              void (*free)(struct Stream *s);
+                              int64_t (*length)(struct Stream *s); } *kind;   /* -1 unknown; may be NULL */
+    Value source;             /* what it draws from; UNDEFINED if nothing */
+    void *state;
+} Stream;
+
+typedef struct ErrorObject {  /* e.kind e.message e.value e.hint; e.trace as text */
+    int32_t refs;
+    ErrorKind kind;
+    Value message;            /* string */
+    Value value;              /* what was thrown, or none */
+    Value hint;               /* string or none */
+    char op[32];
+    struct Trace *trace;      /* where; owned */
+    int n_operands;
+    ErrorOperand operand[ERROR_MAX_OPERANDS];
+    char operand_name[ERROR_MAX_OPERANDS][32];   /* the variables' names where known */
+} ErrorObject;
+
+/* ---- immediates ---- */
+#define VALUE_UNDEFINED ((Value){.tag = TAG_UNDEFINED})
+#define VALUE_NONE ((Value){.tag = TAG_NONE})
+#define VALUE_DONE ((Value){.tag = TAG_DONE})
+static inline Value value_int(int64_t i) { return (Value){.tag = TAG_INT, .i = i}; }
+static inline Value value_float(double f) { return (Value){.tag = TAG_FLOAT, .f = f}; }
+static inline Value value_bool(bool b) { return (Value){.tag = TAG_BOOL, .b = b}; }
+static inline Value value_scalar_int(Dtype d, int64_t i) { return (Value){.tag = TAG_SCALAR, .dtype = (uint8_t)d, .i = i}; }
+static inline Value value_scalar_float(Dtype d, double f) { return (Value){.tag = TAG_SCALAR, .dtype = (uint8_t)d, .f = f}; }
+static inline bool value_is_heap(Value v) { return v.tag >= TAG_STRING; }
+
+/* ---- counts ---- */
+void value_free(Value v);                                  /* count reached 0; uses a worklist, never recursion */
+static inline Value value_retain(Value v) { if (value_is_heap(v)) v.heap->refs++; return v; }
+static inline void value_release(Value v) { if (value_is_heap(v) && --v.heap->refs == 0) value_free(v); }
+static inline void value_set(Value *slot, Value owned) { Value old = *slot; *slot = owned; value_release(old); }
+int64_t value_live_objects(void);                          /* heap objects alive in this process, tensors included */
+
+/* ---- strings, lists, maps: NULL when memory is out (vm's error is set by the caller's helper) ---- */
+Value string_new(const char *text, size_t length);         /* TAG_UNDEFINED when memory is out; so below */
+Value string_from(const char *text);
+Value string_concat(Value a, Value b);
+Value list_new(int64_t room);                              /* empty */
+Value tuple_new(int64_t count);                            /* filled with NONE */
+bool list_push_take(List *list, Value owned);              /* only while unshared */
+Value list_own(Value *slot);                               /* makes *slot (a list or tuple) unshared, returns it borrowed */
+Value map_new(void);
+Value map_own(Value *slot);
+bool map_set_take(Map *map, Value key, Value owned);       /* [key] borrowed; false: unhashable or memory */
+bool map_get(const Map *map, Value key, Value *out);       /* borrowed */
+bool map_get_text(const Map *map, const char *key, Value *out);
+bool map_remove(Map *map, Value key);
+bool value_hashable(Value v);                              /* strings, ints, bools and tuples of them */
+uint32_t value_hash(Value v);
+Value range_new(int64_t start, int64_t stop, int64_t step);
+int64_t range_length(const Range *range);
+
+/* ---- general ---- */
+const char *value_type_name(Value v);                      /* "int", "list", "tensor", "Block" … */
+void value_describe(Value v, char *buffer, size_t size);   /* "f32[64, 10]", "list of 3", "int" for messages */
+bool value_same(Value a, Value b);                         /* whole-value equality: same(a, b) */
+static inline bool value_is_number(Value v) { return v.tag == TAG_INT || v.tag == TAG_FLOAT || v.tag == TAG_SCALAR; }
+bool value_to_int(Value v, int64_t *out);                  /* int, or an int scalar */
+bool value_to_double(Value v, double *out);                /* int, float, bool-free scalar */
+
+/* ---- between values and tensors ---- */
+/* A tensor for an op: tensors themselves (+1), numbers as weak 0-d, scalars as 0-d, rectangular lists promoted.
+   NULL: not possible, error set in [context] naming the value. */
+Tensor *value_to_tensor(TensorContext *context, Value v);
+Value value_from_tensor_take(Tensor *owned);               /* unboxes 0-d without gradient */
+
+#endif

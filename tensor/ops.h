@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Reads ops.def with whatever of OP, UNARY and BINARY the includer defines; elementwise rows fall back to OP, and
+   what stays undefined expands to nothing. Undefines all three: include it again for another expansion. */
+#ifndef OP
+#define OP(...)
+#endif
+#ifndef UNARY
+#define UNARY(name, class, value, derivative, saves, doc, example) OP(name)
+#endif
+#ifndef BINARY
+#define BINARY(name, class, value, da, db, saves, doc, example) OP(name)
+#endif
+#include "ops.def"
+#undef OP
+#undef UNARY
+#undef BINARY

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The tensor library's public face: what a tensor is, how ops are called, how gradients are asked for, and array files.
+
+   Ownership: arguments are borrowed, results are owned (+1), the rare taker is named _take. Tensors are immutable once
+   they are shared; only a holder of the single reference to tensor AND storage may write (tensor_is_unshared).
+   Errors: a fallible function returns NULL or false and fills context->error. Nothing here prints or exits.
+   Threads: one thread at a time uses a context; ops spread over the process's pool by themselves.
+   Shapes are row-major, first axis first; strides and offsets count elements. */
+#ifndef TESSERA_TENSOR_H
+#define TESSERA_TENSOR_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+
+#define TENSOR_MAX_DIMS 8
+
+typedef enum Dtype {
+#define DTYPE(name, ctype, class, st, npy) DTYPE_##name,
+#include "dtypes.def"
+#undef DTYPE
+    DTYPE_COUNT
+} Dtype;
+
+typedef enum DtypeClass { CLASS_BOOL, CLASS_INT, CLASS_FLOAT } DtypeClass;
+
+size_t dtype_size(Dtype dtype);
+const char *dtype_name(Dtype dtype);
+DtypeClass dtype_class(Dtype dtype);
+bool dtype_from_name(const char *name, Dtype *dtype);
+
+/* Bytes shared by views. [release] frees foreign memory (a mapped file); NULL means the caching allocator's. */
+typedef struct Storage {
+    int32_t refs;
+    size_t bytes;
+    void *data;
+    void (*release)(struct Storage *storage);
+    void *owner;
+} Storage;
+
+typedef struct GradNode GradNode;
+
+typedef struct Tensor {
+    int32_t refs;             /* first, as in every heap object of the language */
+    uint8_t dtype;
+    uint8_t ndim;
+    bool weak;                /* made from a plain number: does not decide the dtype of a result */
+    int64_t shape[TENSOR_MAX_DIMS];
+    int64_t stride[TENSOR_MAX_DIMS];
+    char *data;               /* first element, view offset included */
+    Storage *storage;         /* NULL: the one element lies in [scalar] */
+    GradNode *node;           /* what made it, while gradients are recorded; else NULL */
+    int32_t node_out;         /* which result of that node it is */
+    union { double f; int64_t i; unsigned char bytes[8]; } scalar;
+} Tensor;
+
+typedef struct TensorContext {
+    Error error;
+    uint64_t seed;            /* Philox key */
+    uint64_t counter;         /* Philox counter: every random op takes a block of it */
+    int recording;            /* depth of enclosing gradient calls; ops record only when it is above 0 */
+    const atomic_uint *flags; /* nonzero: an interrupt was asked for; long kernels poll it. May be NULL */
+} TensorContext;
+
+void tensor_context_init(TensorContext *context, const atomic_uint *flags);
+bool tensor_interrupted(TensorContext *context);   /* fills the error when it is so */
+
+/* ---- making and reading ---- */
+Tensor *tensor_new(TensorContext *context, Dtype dtype, int ndim, const int64_t *shape);   /* uninitialised */
+Tensor *tensor_zeros(TensorContext *context, Dtype dtype, int ndim, const int64_t *shape);
+Tensor *tensor_scalar(TensorContext *context, Dtype dtype, double value);                  /* 0-d */
+Tensor *tensor_scalar_int(TensorContext *context, Dtype dtype, int64_t value);             /* 0-d, exact */
+Tensor *tensor_weak(TensorContext *context, bool is_float, double f, int64_t i);           /* 0-d, a plain number */
+Tensor *tensor_from_data(TensorContext *context, Dtype dtype, int ndim, const int64_t *shape, const void *data);
+Tensor *tensor_from_storage_take(TensorContext *context, Dtype dtype, int ndim, const int64_t *shape, Storage *storage,
+                                 size_t byte_offset);
+/* A view of the same bytes: no gradient record (use the view ops for that). */
+Tensor *tensor_view(TensorContext *context, const Tensor *tensor, int ndim, const int64_t *shape,
+                    const int64_t *stride, int64_t offset);
+Tensor *tensor_detach(TensorContext *context, Tensor *tensor);   /* itself (+1) when it has no node */
+static inline Tensor *tensor_retain(Tensor *tensor) { if (tensor) tensor->refs++; return tensor; }
+void tensor_free(Tensor *tensor);                                /* refs reached 0 */
+static inline void tensor_release(Tensor *tensor) { if (tensor && --tensor->refs == 0) tensor_free(tensor); }
+
+int64_t tensor_size(const Tensor *tensor);                       /* number of elements */
+bool tensor_is_contiguous(const Tensor *tensor);
+bool tensor_is_unshared(const Tensor *tensor);                   /* may be written in place */
+Tensor *tensor_contiguous(TensorContext *context, Tensor *tensor);             /* itself (+1) or a dense copy; data only */
+Tensor *tensor_copy(TensorContext *context, const Tensor *tensor);             /* a dense copy of its own storage */
+Tensor *tensor_cast(TensorContext *context, Tensor *tensor, Dtype dtype);      /* data only, no gradient record */
+double tensor_item(const Tensor *tensor, int64_t index);         /* element [index] in row-major order */
+int64_t tensor_item_int(const Tensor *tensor, int64_t index);
+void tensor_store(Tensor *tensor, int64_t index, double value);  /* rounds towards zero for ints */
+void tensor_store_int(Tensor *tensor, int64_t index, int64_t value);
+bool tensor_same(const Tensor *a, const Tensor *b);              /* dtype, shape and every value; NaN equals NaN */
+static inline Tensor **tensor_slot(Tensor **slot, Tensor *owned) { tensor_release(*slot); *slot = owned; return slot; }
+
+/* "f32[64, 10]" into [buffer] */
+void tensor_type_name(const Tensor *tensor, char *buffer, size_t size);
+void shape_format(int ndim, const int64_t *shape, char *buffer, size_t size);    /* "[64, 10]" */
+/* Appends the aligned, shortened table of values through [write]; [width] columns. */
+typedef void TensorWrite(void *to, const char *text, size_t length);
+void tensor_print(const Tensor *tensor, int width, TensorWrite *write, void *to);
+
+/* Dst[region] = src, broadcast and converted: [dst] must be unshared and [view] a tensor_view of it. */
+bool tensor_assign(TensorContext *context, Tensor *view, Tensor *src);
+
+/* ---- ops: rows of ops.def ---- */
+typedef enum OpId {
+#define OP(name, ...) OP_##name,
+#include "ops.h"
+    OP_COUNT
+} OpId;
+
+typedef enum ParamKind {      /* the words of a signature */
+    PARAM_tensor,             /* x            (no word) */
+    PARAM_tensors,            /* xs:tensors   a list; only as the one tensor parameter */
+    PARAM_int, PARAM_ints,    /* ints: one int or a list of them */
+    PARAM_num, PARAM_bool, PARAM_str, PARAM_dtype,
+    PARAM_any                 /* for the language's own functions */
+} ParamKind;
+
+/* One parameter of a signature such as "x, axis:ints?, keepdim:bool=false, ..shape:ints". `?` allows none. */
+typedef struct Param {
+    char name[24];
+    ParamKind kind;
+    bool optional;            /* `?`: may be none and then is */
+    bool rest;                /* `..name`: takes all positional arguments that are left */
+    bool named_rest;          /* `..name:map`: takes all named arguments that are left */
+    const char *fallback;     /* text of the default, not terminated; NULL when required */
+    int fallback_length;
+} Param;
+
+#define SIGNATURE_MAX 24
+typedef struct Signature {
+    int count;
+    Param param[SIGNATURE_MAX];
+} Signature;
+bool signature_parse(const char *text, Signature *signature);    /* false: our bug in a table */
+
+typedef struct Attr {         /* the value of one parameter that is no tensor */
+    bool none;
+    union {
+        int64_t i;
+        double num;
+        bool b;
+        Dtype dtype;
+        const char *str;
+        struct { int count; int64_t v[TENSOR_MAX_DIMS]; } ints;
+    };
+} Attr;
+
+#define OP_MAX_ATTRS 12
+#define OP_MAX_OUT 4
+#define OP_MAX_IN 8
+
+typedef struct OpDef OpDef;   /* op.h */
+const OpDef *op_find(const char *name);
+const OpDef *op_def(OpId id);
+const char *op_name(const OpDef *def);
+const char *op_signature_text(const OpDef *def);
+const Signature *op_signature(const OpDef *def);
+const char *op_doc(const OpDef *def);        /* one sentence with shapes */
+const char *op_example(const OpDef *def);    /* "softmax([0., 0.], -1)  # 0.5 0.5" or "" */
+
+/* Runs an op. [in]: the tensors in signature order (NULL where an optional one is none; a `tensors` parameter gives
+   n_in of them); [attr]: the other parameters in signature order. Fills out[0..*n_out) with owned tensors. Converts
+   and broadcasts by the op's own rules, records the gradient when asked for. */
+bool op_call(TensorContext *context, const OpDef *def, int n_in, Tensor *const *in, const Attr *attr, Tensor **out,
+             int *n_out);
+
+/* ---- gradients ---- */
+/* Opens a level of recording; each begin is paired with one end, on errors too. */
+void grad_begin(TensorContext *context);
+void grad_end(TensorContext *context);
+/* An alias of [tensor] with a node of its own to differentiate by; linked to the tensor's own node when it has one. */
+Tensor *grad_leaf(TensorContext *context, Tensor *tensor);
+/* Sum over outputs of <seed_i, d output_i / d leaf_j>: fills grads[j] (owned; zeros where nothing flows). seed_i NULL
+   means ones, allowed for one-element outputs only. Call it INSIDE the level that recorded (before grad_end): the
+   level itself is not recorded on, enclosing ones are. Frees what it used when no enclosing level records. */
+bool grad_backward(TensorContext *context, int n_outputs, Tensor *const *outputs, Tensor *const *seeds, int n_leaves,
+                   Tensor *const *leaves, Tensor **grads);
+
+/* ---- random ---- */
+/* Takes [n] 128-bit blocks of the stream and returns the first one's number. */
+uint64_t rng_take(TensorContext *context, uint64_t n);
+
+/* ---- files of arrays and images ---- */
+typedef struct NamedTensor { char *name; Tensor *tensor; } NamedTensor;
+typedef struct TensorFile {
+    int count;
+    NamedTensor *entry;       /* in file order */
+    int n_metadata;
+    char **metadata;          /* key, value, key, value … */
+} TensorFile;
+void tensor_file_free(TensorFile *file);
+bool safetensors_load(TensorContext *context, const char *path, TensorFile *file);
+bool safetensors_save(TensorContext *context, const char *path, const TensorFile *file);   /* atomically: via rename */
+Tensor *npy_load(TensorContext *context, const char *path);
+bool npy_save(TensorContext *context, const char *path, Tensor *tensor);
+Tensor *idx_load(TensorContext *context, const char *path);      /* IDX, gzip or plain */
+Tensor *image_load(TensorContext *context, const char *path);    /* u8[channels, height, width]; PNG or JPEG */
+/* u8 or float (0 to 1) [h, w], [1|3|4, h, w]; PNG */
+bool image_save(TensorContext *context, const char *path, Tensor *tensor);
+
+/* ---- the process ---- */
+typedef struct RuntimeInfo {
+    int threads;
+    const char *isa;          /* the instruction set of the kernels in use */
+    const char *blas;         /* path of the BLAS in use */
+    const char *blas_core;    /* its core type */
+    size_t memory_budget, memory_live, memory_peak, memory_cached;   /* bytes */
+    int64_t tensors_live;
+} RuntimeInfo;
+void runtime_info(RuntimeInfo *info, bool open_blas);
+void runtime_set_threads(int threads);              /* 0: as many as the cores granted */
+int64_t runtime_live_tensors(void);
+double runtime_measure_gflops(TensorContext *context, int threads);    /* f32 GEMM */
+/* Opens an optional part of Tessera ("repl", "media" …) from beside the program or the library folder and returns its
+   entry symbol `tessera_module_NAME`, or NULL with the error filled. */
+void *runtime_open_module(Error *error, const char *name);
+
+#endif
