@@ -135,6 +135,7 @@ bool value_hashable(Value v);                              /* strings, ints, boo
 uint32_t value_hash(Value v);
 Value range_new(int64_t start, int64_t stop, int64_t step);
 int64_t range_length(const Range *range);
+Value stream_new_take(const struct StreamKind *kind, Value source, void *state);   /* on failure [source] is released */
 
 /* ---- general ---- */
 const char *value_type_name(Value v);                      /* "int", "list", "tensor", "Block" … */

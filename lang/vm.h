@@ -42,6 +42,31 @@ struct Session *vm_session(Vm *vm);
 bool vm_training(const Vm *vm);                            /* inside a step */
 void vm_set_training(Vm *vm, bool training);
 
+/* ---- what natives need of the session ---- */
+const struct SessionConfig *vm_config(const Vm *vm);
+bool vm_output(Vm *vm, int stream, const char *text, size_t length);   /* enum OutputStream; always true */
+bool vm_exit(Vm *vm, int code);                            /* exit(n): unwinds everything; returns false */
+Value vm_script_arguments(Vm *vm);                         /* list of strings after the script's name; owned */
+/* What natives keep for each VM. */
+typedef struct NativeState {
+    struct Progress *progress;                             /* the innermost one that runs (builtin_progress.c) */
+    int n_progress;                                        /* how many were ever begun */
+} NativeState;
+NativeState *vm_native_state(Vm *vm);
+
+/* ---- functions, as reflection and printing see them ---- */
+const char *function_name(Value callable);                 /* of a function or model; "" for a lambda */
+const NativeDef *function_native(Value callable);          /* NULL when it is no native */
+const OpDef *function_op(Value callable);                  /* NULL when it is no op */
+const char *module_name(const struct Module *module);
+/* A native that carries values, such as what grad(f) gives: run gets [bound] first (retained here), then one value per
+   parameter of def->signature. [def] outlives it. TAG_UNDEFINED when memory is out. */
+Value function_native_closure(const NativeDef *def, int n_bound, const Value *bound);
+
+/* x.name for values with built-in members: tensors (shape, ndim, size, dtype, T), errors, ranges, streams
+   (members.c). *found false and true returned when it has no such member; maps, objects and modules are the VM's. */
+bool value_member(Vm *vm, Value v, const char *name, Value *result, bool *found);
+
 /* Iteration over anything `for` takes: *iterator becomes a TAG_STREAM or a cheap cursor. */
 bool vm_iterate(Vm *vm, Value iterable, Value *iterator);
 bool vm_next(Vm *vm, Value iterator, Value *item);         /* TAG_DONE at the end */
@@ -52,7 +77,8 @@ typedef enum FieldKind { FIELD_PLAIN, FIELD_PARAM, FIELD_BUFFER } FieldKind;
 typedef struct ModelObject ModelObject;
 typedef struct Object {
     int32_t refs;
-    uint8_t mode;             /* 0 as the step says, 1 pinned to train, 2 pinned to eval */
+    uint8_t mode;             /* 0 as the step says, 1 pinned to train, 2 pinned to eval: calling a method of a pinned
+                                 object sets vm_training until it returns */
     uint8_t frozen;
     ModelObject *model;
     int n_fields;
@@ -71,6 +97,8 @@ typedef struct Text { char *at; size_t length, room; bool failed; } Text;   /* a
 void text_add(Text *text, const char *bytes, size_t length);
 void text_format(Text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_free(Text *text);
+bool function_header(Value callable, Text *out);           /* "name(x, y=2, ..rest)"; a lambda: "(x, y)" (by the VM) */
+bool error_trace_text(Vm *vm, const ErrorObject *error, Text *out);    /* one line a user frame (by the VM) */
 bool value_print(Vm *vm, Value v, Text *out);              /* strings bare: what print() shows */
 bool value_repr(Vm *vm, Value v, Text *out);               /* strings quoted, models as trees: the echo */
 bool value_format(Vm *vm, Value v, const char *spec, Text *out);   /* "{x:.3f}" */
