@@ -71,6 +71,12 @@ typedef bool OpShape(OpCall *call);
 typedef bool OpRun(OpCall *call);
 typedef bool OpGrad(GradCall *grad);
 
+/* The class of an elementwise row: how the dtypes of its inputs become the result's. */
+typedef enum ElementClass {
+    ELEMENT_NONE,             /* no elementwise row */
+    ELEMENT_FLOAT, ELEMENT_ARITH, ELEMENT_SAME, ELEMENT_TEST, ELEMENT_LOGIC
+} ElementClass;
+
 struct OpDef {
     const char *name;
     const char *signature;
@@ -81,10 +87,21 @@ struct OpDef {
     bool view;
     unsigned saves;
     int elementwise;          /* index among the UNARY or BINARY rows, else -1 */
+    int arity;                /* of an elementwise row: 1 UNARY, 2 BINARY; else 0 */
+    ElementClass element;
     const char *doc;
     const char *example;
 };
 extern const OpDef op_defs[OP_COUNT];
+
+/* What all elementwise rows share (op_elementwise.c); def->elementwise says which row is meant. */
+OpRun unary_run, binary_run;
+OpGrad unary_grad, binary_grad;
+/* What each other row must have; a NOGRAD, ZERO or COMPOSITE row has no _grad. */
+#define UNARY(...)
+#define BINARY(...)
+#define OP(name, signature, shape, ...) OpShape shape; OpRun name##_run; OpGrad name##_grad;
+#include "ops.h"
 
 /* Errors of ops: fill op name and operands by themselves. `return op_error(call, ERROR_shape, "…", …);` */
 bool op_error(OpCall *call, ErrorKind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
