@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#pragma GCC visibility push(default)   /* modules opened at run time call these */
+
 typedef struct Session Session;
 
 typedef enum OutputStream { OUTPUT_OUT, OUTPUT_ERR } OutputStream;
@@ -75,5 +77,7 @@ char *session_inspect(Session *session, const char *text, size_t length, size_t 
 
 void session_interrupt(Session *session);            /* from any thread or a signal handler */
 void session_set_width(Session *session, int columns);
+
+#pragma GCC visibility pop
 
 #endif

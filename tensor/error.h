@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#pragma GCC visibility push(default)   /* modules opened at run time call these */
+
 typedef enum ErrorKind {
     ERROR_NONE,
 #define ERROR(name, title) ERROR_##name,
@@ -40,5 +42,7 @@ void error_hint(Error *error, const char *format, ...) __attribute__((format(pri
 void error_clear(Error *error);
 const char *error_kind_name(ErrorKind kind);   /* "shape" */
 const char *error_kind_title(ErrorKind kind);  /* "shape error" */
+
+#pragma GCC visibility pop
 
 #endif

@@ -16,6 +16,8 @@
 
 #include "error.h"
 
+#pragma GCC visibility push(default)   /* modules opened at run time call these */
+
 #define TENSOR_MAX_DIMS 8
 
 typedef enum Dtype {
@@ -222,5 +224,7 @@ double runtime_measure_gflops(TensorContext *context, int threads);    /* f32 GE
 /* Opens an optional part of Tessera ("repl", "media" …) from beside the program or the library folder and returns its
    entry symbol `tessera_module_NAME`, or NULL with the error filled. */
 void *runtime_open_module(Error *error, const char *name);
+
+#pragma GCC visibility pop
 
 #endif
