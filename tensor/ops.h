@@ -5,10 +5,10 @@
 #define OP(...)
 #endif
 #ifndef UNARY
-#define UNARY(name, class, value, derivative, saves, doc, example) OP(name)
+#define UNARY(name, class, value, derivative, saves, doc, example) OP(name, "")
 #endif
 #ifndef BINARY
-#define BINARY(name, class, value, da, db, saves, doc, example) OP(name)
+#define BINARY(name, class, value, da, db, saves, doc, example) OP(name, "")
 #endif
 #include "ops.def"
 #undef OP
