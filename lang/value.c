@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Values in general: making and freeing heap objects, equality, hashing, names of types, and the way to tensors and
+   back. Strings, lists and maps have their own files; functions, models, objects and modules are freed by theirs.
+   Invariant: freeing never recurses. What dies while something is being freed waits in a worklist. */
+#include "heap.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vm.h"
+
+static atomic_llong live_objects;
+
+void *heap_new(size_t size)
+{
+    Heap *object = calloc(1, size);
+    if (!object)
+        return NULL;
+    object->refs = 1;
+    atomic_fetch_add_explicit(&live_objects, 1, memory_order_relaxed);
+    return object;
+}
+
+void heap_delete(void *object)
+{
+    free(object);
+    atomic_fetch_sub_explicit(&live_objects, 1, memory_order_relaxed);
+}
+
+int64_t value_live_objects(void)
+{
+    return atomic_load(&live_objects) + runtime_live_tensors();
+}
+
+/* ---- freeing ---- */
+
+#define PENDING_INLINE 32
+
+static _Thread_local struct {
+    Value near[PENDING_INLINE];
+    Value *far;               /* used once [near] is full */
+    size_t count, room;
+    bool active;
+} pending;
+
+/* False when memory is out: then the caller recurses, which is the lesser evil. */
+static bool pending_push(Value v)
+{
+    if (pending.count < PENDING_INLINE) {
+        pending.near[pending.count++] = v;
+        return true;
+    }
+    size_t index = pending.count - PENDING_INLINE;
+    if (index == pending.room) {
+        size_t room = pending.room ? pending.room * 2 : 256;
+        Value *far = realloc(pending.far, room * sizeof *far);
+        if (!far)
+            return false;
+        pending.far = far;
+        pending.room = room;
+    }
+    pending.far[index] = v;
+    pending.count++;
+    return true;
+}
+
+static Value pending_pop(void)
+{
+    pending.count--;
+    return pending.count < PENDING_INLINE ? pending.near[pending.count] : pending.far[pending.count - PENDING_INLINE];
+}
+
+static void stream_free(Stream *stream)
+{
+    if (stream->kind->free)
+        stream->kind->free(stream);
+    value_release(stream->source);
+    heap_delete(stream);
+}
+
+static void free_one(Value v)
+{
+    switch ((Tag)v.tag) {
+    case TAG_LIST:
+    case TAG_TUPLE: list_free(v.list); break;
+    case TAG_MAP: map_free(v.map); break;
+    case TAG_FUNCTION: function_free(v.function); break;
+    case TAG_MODEL: model_free((struct ModelObject *)v.heap); break;
+    case TAG_OBJECT: object_free((Object *)v.heap); break;
+    case TAG_MODULE: module_free(v.module); break;
+    case TAG_STREAM: stream_free(v.stream); break;
+    case TAG_ERROR: error_object_free(v.error); break;
+    default: break;
+    }
+}
+
+void value_free(Value v)
+{
+    switch (v.tag) {
+    case TAG_STRING: string_free(v.string); return;
+    case TAG_RANGE: heap_delete(v.range); return;
+    case TAG_TENSOR: tensor_free(v.tensor); return;
+    default: break;
+    }
+    if (pending.active) {
+        if (!pending_push(v))
+            free_one(v);
+        return;
+    }
+    pending.active = true;
+    free_one(v);
+    while (pending.count)
+        free_one(pending_pop());
+    free(pending.far);
+    pending.far = NULL;
+    pending.room = 0;
+    pending.active = false;
+}
+
+/* ---- ranges ---- */
+
+Value range_new(int64_t start, int64_t stop, int64_t step)
+{
+    Range *range = heap_new(sizeof *range);
+    if (!range)
+        return VALUE_UNDEFINED;
+    range->start = start;
+    range->stop = stop;
+    range->step = step;
+    return (Value){.tag = TAG_RANGE, .range = range};
+}
+
+int64_t range_length(const Range *range)
+{
+    if (range->step > 0 && range->start < range->stop) {
+        uint64_t width = (uint64_t)range->stop - (uint64_t)range->start;
+        return (int64_t)((width - 1) / (uint64_t)range->step + 1);
+    }
+    if (range->step < 0 && range->start > range->stop) {
+        uint64_t width = (uint64_t)range->start - (uint64_t)range->stop;
+        return (int64_t)((width - 1) / (0 - (uint64_t)range->step) + 1);
+    }
+    return 0;
+}
+
+/* ---- names ---- */
+
+const char *value_type_name(Value v)
+{
+    switch ((Tag)v.tag) {
+    case TAG_UNDEFINED: return "nothing";
+    case TAG_NONE: return "none";
+    case TAG_BOOL: return "bool";
+    case TAG_INT: return "int";
+    case TAG_FLOAT: return "float";
+    case TAG_SCALAR: return dtype_name((Dtype)v.dtype);
+    case TAG_DONE: return "done";
+    case TAG_STRING: return "str";
+    case TAG_LIST: return "list";
+    case TAG_TUPLE: return "tuple";
+    case TAG_MAP: return "map";
+    case TAG_RANGE: return "range";
+    case TAG_TENSOR: return "tensor";
+    case TAG_FUNCTION: return "fn";
+    case TAG_MODEL: return "model";
+    case TAG_OBJECT: return object_model_name((const Object *)v.heap);
+    case TAG_MODULE: return "module";
+    case TAG_STREAM: return "stream";
+    case TAG_ERROR: return "error";
+    case TAG_COUNT: break;
+    }
+    return "value";
+}
+
+void value_describe(Value v, char *buffer, size_t size)
+{
+    switch ((Tag)v.tag) {
+    case TAG_TENSOR: tensor_type_name(v.tensor, buffer, size); return;
+    case TAG_LIST: snprintf(buffer, size, "list of %" PRId64, v.list->count); return;
+    case TAG_TUPLE: snprintf(buffer, size, "tuple of %" PRId64, v.list->count); return;
+    case TAG_MAP: snprintf(buffer, size, "map of %" PRId64, v.map->count); return;
+    case TAG_SCALAR: snprintf(buffer, size, "%s[]", dtype_name((Dtype)v.dtype)); return;
+    default: snprintf(buffer, size, "%s", value_type_name(v)); return;
+    }
+}
+
+/* ---- numbers ---- */
+
+bool value_to_int(Value v, int64_t *out)
+{
+    if (v.tag == TAG_INT || (v.tag == TAG_SCALAR && dtype_class((Dtype)v.dtype) == CLASS_INT)) {
+        *out = v.i;
+        return true;
+    }
+    if (v.tag == TAG_TENSOR && v.tensor->ndim == 0 && dtype_class((Dtype)v.tensor->dtype) == CLASS_INT) {
+        *out = tensor_item_int(v.tensor, 0);
+        return true;
+    }
+    return false;
+}
+
+bool value_to_double(Value v, double *out)
+{
+    if (v.tag == TAG_FLOAT) {
+        *out = v.f;
+        return true;
+    }
+    if (v.tag == TAG_INT) {
+        *out = (double)v.i;
+        return true;
+    }
+    if (v.tag == TAG_SCALAR && dtype_class((Dtype)v.dtype) != CLASS_BOOL) {
+        *out = dtype_class((Dtype)v.dtype) == CLASS_FLOAT ? v.f : (double)v.i;
+        return true;
+    }
+    if (v.tag == TAG_TENSOR && v.tensor->ndim == 0 && dtype_class((Dtype)v.tensor->dtype) != CLASS_BOOL) {
+        *out = tensor_item(v.tensor, 0);
+        return true;
+    }
+    return false;
+}
+
+/* ---- hashing ---- */
+
+static uint32_t mix(uint64_t x)
+{
+    x ^= x >> 32;
+    x *= 0xd6e8feb86659fd93u;
+    x ^= x >> 32;
+    x *= 0xd6e8feb86659fd93u;
+    x ^= x >> 32;
+    return (uint32_t)x;
+}
+
+bool value_hashable(Value v)
+{
+    if (v.tag == TAG_STRING || v.tag == TAG_INT || v.tag == TAG_BOOL)
+        return true;
+    if (v.tag == TAG_SCALAR)
+        return dtype_class((Dtype)v.dtype) != CLASS_FLOAT;
+    if (v.tag != TAG_TUPLE)
+        return false;
+    for (int64_t i = 0; i < v.list->count; i++)
+        if (!value_hashable(v.list->at[i]))
+            return false;
+    return true;
+}
+
+uint32_t value_hash(Value v)
+{
+    v = map_key(v);
+    if (v.tag == TAG_STRING) {
+        if (!v.string->hash) {
+            uint32_t h = 2166136261u;
+            for (uint32_t i = 0; i < v.string->length; i++)
+                h = (h ^ (unsigned char)v.string->text[i]) * 16777619u;
+            h = mix(h);
+            v.string->hash = h ? h : 1;
+        }
+        return v.string->hash;
+    }
+    if (v.tag == TAG_TUPLE) {
+        uint32_t h = 77;
+        for (int64_t i = 0; i < v.list->count; i++)
+            h = mix(((uint64_t)h << 32) ^ value_hash(v.list->at[i]));
+        return h;
+    }
+    return mix(v.tag == TAG_BOOL ? (v.b ? 3u : 2u) : (uint64_t)v.i + 0x9e3779b97f4a7c15u);
+}
+
+/* ---- equality ---- */
+
+typedef struct Pairs {        /* what is still to be compared */
+    Value (*at)[2];
+    size_t count, room;
+    bool failed;
+} Pairs;
+
+static void pairs_push(Pairs *pairs, Value a, Value b)
+{
+    if (pairs->count == pairs->room) {
+        size_t room = pairs->room ? pairs->room * 2 : 64;
+        Value(*at)[2] = realloc(pairs->at, room * sizeof *at);
+        if (!at) {
+            pairs->failed = true;
+            return;
+        }
+        pairs->at = at;
+        pairs->room = room;
+    }
+    pairs->at[pairs->count][0] = a;
+    pairs->at[pairs->count++][1] = b;
+}
+
+static bool numbers_same(Value a, Value b)
+{
+    bool float_a = a.tag == TAG_FLOAT || (a.tag == TAG_SCALAR && dtype_class((Dtype)a.dtype) == CLASS_FLOAT);
+    bool float_b = b.tag == TAG_FLOAT || (b.tag == TAG_SCALAR && dtype_class((Dtype)b.dtype) == CLASS_FLOAT);
+    if (!float_a && !float_b)
+        return a.i == b.i;
+    if (float_a && float_b)
+        return a.f == b.f || (isnan(a.f) && isnan(b.f));
+    double f = float_a ? a.f : b.f;
+    int64_t i = float_a ? b.i : a.i;
+    return f >= -9223372036854775808.0 && f < 9223372036854775808.0 && (int64_t)f == i && (double)(int64_t)f == f;
+}
+
+static bool maps_same(const Map *a, const Map *b, Pairs *pairs)
+{
+    if (a->count != b->count)
+        return false;
+    for (int64_t i = 0; i < a->used; i++) {
+        Value other;
+        if (a->entry[i].key.tag == TAG_UNDEFINED)
+            continue;
+        if (!map_get(b, a->entry[i].key, &other))
+            return false;
+        pairs_push(pairs, a->entry[i].value, other);
+    }
+    return true;
+}
+
+static bool ranges_same(const Range *a, const Range *b)
+{
+    int64_t n = range_length(a);
+    return n == range_length(b) && (n == 0 || (a->start == b->start && (n == 1 || a->step == b->step)));
+}
+
+static Value plain(Value v)   /* bool scalars compare as bools */
+{
+    if (v.tag == TAG_SCALAR && v.dtype == DTYPE_bool)
+        return value_bool(v.i != 0);
+    return v;
+}
+
+/* Compares heads; what is inside goes on the list. */
+static bool same_shallow(Value a, Value b, Pairs *pairs)
+{
+    a = plain(a);
+    b = plain(b);
+    if (value_is_number(a) && value_is_number(b))
+        return numbers_same(a, b);
+    if (a.tag != b.tag)
+        return false;
+    switch ((Tag)a.tag) {
+    case TAG_BOOL: return a.b == b.b;
+    case TAG_STRING:
+        return a.string == b.string ||
+               (a.string->length == b.string->length && !memcmp(a.string->text, b.string->text, a.string->length));
+    case TAG_LIST:
+    case TAG_TUPLE:
+        if (a.list == b.list)
+            return true;
+        if (a.list->count != b.list->count)
+            return false;
+        for (int64_t i = 0; i < a.list->count; i++)
+            pairs_push(pairs, a.list->at[i], b.list->at[i]);
+        return true;
+    case TAG_MAP: return a.map == b.map || maps_same(a.map, b.map, pairs);
+    case TAG_RANGE: return ranges_same(a.range, b.range);
+    case TAG_TENSOR: return a.tensor == b.tensor || tensor_same(a.tensor, b.tensor);
+    case TAG_UNDEFINED:
+    case TAG_NONE:
+    case TAG_DONE: return true;
+    default: return a.heap == b.heap;
+    }
+}
+
+bool value_same(Value a, Value b)
+{
+    Pairs pairs = {0};
+    bool same = same_shallow(a, b, &pairs);
+    while (same && pairs.count && !pairs.failed) {
+        pairs.count--;
+        same = same_shallow(pairs.at[pairs.count][0], pairs.at[pairs.count][1], &pairs);
+    }
+    free(pairs.at);
+    return same && !pairs.failed;
+}
+
+/* ---- between values and tensors ---- */
+
+Value value_from_tensor_take(Tensor *t)
+{
+    if (!t)
+        return VALUE_UNDEFINED;
+    if (t->ndim || t->node)
+        return (Value){.tag = TAG_TENSOR, .tensor = t};
+    bool is_float = dtype_class((Dtype)t->dtype) == CLASS_FLOAT;
+    Value v;
+    if (t->weak)
+        v = is_float ? value_float(tensor_item(t, 0)) : value_int(tensor_item_int(t, 0));
+    else if (is_float)
+        v = value_scalar_float((Dtype)t->dtype, tensor_item(t, 0));
+    else
+        v = value_scalar_int((Dtype)t->dtype, tensor_item_int(t, 0));
+    tensor_release(t);
+    return v;
+}
+
+typedef struct Promotion {    /* what a nested list of numbers becomes */
+    TensorContext *context;
+    int ndim;
+    int64_t shape[TENSOR_MAX_DIMS];
+    Dtype dtype;
+    bool decided, plain_float, plain_int, plain_bool;
+    int64_t next;             /* element to be stored */
+} Promotion;
+
+static bool refuse(Promotion *p, const char *message)
+{
+    return error_set(&p->context->error, ERROR_type, "", "%s", message);
+}
+
+static bool note_element(Promotion *p, Value v)
+{
+    if (v.tag == TAG_INT)
+        return p->plain_int = true;
+    if (v.tag == TAG_FLOAT)
+        return p->plain_float = true;
+    if (v.tag == TAG_BOOL)
+        return p->plain_bool = true;
+    if (v.tag == TAG_SCALAR) {
+        /* promotion order is by class, then by the table's order: both grow with the number */
+        if (!p->decided || (Dtype)v.dtype > p->dtype)
+            p->dtype = (Dtype)v.dtype;
+        return p->decided = true;
+    }
+    if (v.tag == TAG_TENSOR)
+        return refuse(p, "a list of tensors is not a tensor; stack(xs) makes one");
+    char text[64];
+    snprintf(text, sizeof text, "a list that holds %s is not a tensor", value_type_name(v));
+    return refuse(p, text);
+}
+
+static bool measure(Promotion *p, Value v, int depth)
+{
+    bool is_list = v.tag == TAG_LIST || v.tag == TAG_TUPLE, is_range = v.tag == TAG_RANGE;
+    if (!is_list && !is_range)
+        return depth == p->ndim ? note_element(p, v) : refuse(p, "the list is not rectangular");
+    int64_t n = is_list ? v.list->count : range_length(v.range);
+    if (depth == TENSOR_MAX_DIMS)
+        return refuse(p, "a tensor has at most 8 axes");
+    if (depth >= p->ndim || p->shape[depth] != n)
+        return refuse(p, "the list is not rectangular");
+    if (is_range)
+        return depth + 1 == p->ndim ? (p->plain_int = true) : refuse(p, "the list is not rectangular");
+    for (int64_t i = 0; i < n; i++)
+        if (!measure(p, v.list->at[i], depth + 1))
+            return false;
+    return true;
+}
+
+static void fill(Promotion *p, Tensor *t, Value v)
+{
+    if (v.tag == TAG_LIST || v.tag == TAG_TUPLE) {
+        for (int64_t i = 0; i < v.list->count; i++)
+            fill(p, t, v.list->at[i]);
+    } else if (v.tag == TAG_RANGE) {
+        int64_t n = range_length(v.range);
+        for (int64_t i = 0; i < n; i++)
+            tensor_store_int(t, p->next++, v.range->start + i * v.range->step);
+    } else if (v.tag == TAG_FLOAT || (v.tag == TAG_SCALAR && dtype_class((Dtype)v.dtype) == CLASS_FLOAT)) {
+        tensor_store(t, p->next++, v.f);
+    } else {
+        tensor_store_int(t, p->next++, v.tag == TAG_BOOL ? v.b : v.i);
+    }
+}
+
+static Tensor *promote_list(TensorContext *context, Value v)
+{
+    Promotion p = {.context = context, .dtype = DTYPE_bool};
+    for (Value inner = v; p.ndim < TENSOR_MAX_DIMS;) {
+        if (inner.tag == TAG_RANGE) {
+            p.shape[p.ndim++] = range_length(inner.range);
+            break;
+        }
+        if (inner.tag != TAG_LIST && inner.tag != TAG_TUPLE)
+            break;
+        p.shape[p.ndim++] = inner.list->count;
+        if (!inner.list->count)
+            break;
+        inner = inner.list->at[0];
+    }
+    if (!measure(&p, v, 0))
+        return NULL;
+    DtypeClass class = dtype_class(p.dtype);
+    if (p.plain_float && (!p.decided || class != CLASS_FLOAT))
+        p.dtype = DTYPE_f32;
+    else if (p.plain_int && (!p.decided || class == CLASS_BOOL))
+        p.dtype = DTYPE_i64;
+    else if (!p.decided && !p.plain_bool)
+        p.dtype = DTYPE_f32;                                /* the empty list */
+    Tensor *t = tensor_new(context, p.dtype, p.ndim, p.shape);
+    if (t)
+        fill(&p, t, v);
+    return t;
+}
+
+Tensor *value_to_tensor(TensorContext *context, Value v)
+{
+    switch ((Tag)v.tag) {
+    case TAG_TENSOR: return tensor_retain(v.tensor);
+    case TAG_INT: return tensor_weak(context, false, 0, v.i);
+    case TAG_FLOAT: return tensor_weak(context, true, v.f, 0);
+    case TAG_BOOL: return tensor_scalar_int(context, DTYPE_bool, v.b);
+    case TAG_SCALAR:
+        return dtype_class((Dtype)v.dtype) == CLASS_FLOAT ? tensor_scalar(context, (Dtype)v.dtype, v.f)
+                                                          : tensor_scalar_int(context, (Dtype)v.dtype, v.i);
+    case TAG_LIST:
+    case TAG_TUPLE:
+    case TAG_RANGE: return promote_list(context, v);
+    default:
+        error_set(&context->error, ERROR_type, "", "expected a tensor, got %s", value_type_name(v));
+        return NULL;
+    }
+}
