@@ -1,0 +1,73 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# usage: check-layers.sh [SRCDIR]
+# Reads the includes of every C file and fails when one points up:
+#     repl -> lang.h only      lang -> tensor      tensor -> nothing of ours
+# and when a library ends the process, jumps or prints by itself. Also keeps the budgets that a machine can count:
+# 1,200 lines a file, 120 columns, a licence line first. Speaks TAP.
+cd "${1:-${SRCDIR:-.}}" || exit 1
+export LC_ALL=C
+number=0
+
+# report NAME TEXT: passes when TEXT is empty.
+report() {
+    number=$((number + 1))
+    if [ -z "$2" ]; then
+        echo "ok $number - $1"
+    else
+        echo "not ok $number - $1"
+        echo "$2" | sed 's/^/#   /'
+    fi
+}
+
+# includes FOLDER: lines "FILE header", quoted includes only, as paths from the top.
+includes() {
+    find "$1" -name '*.[ch]' ! -path '*/embedded.c' | sort | while read -r file; do
+        sed -n 's/^ *# *include *"\([^"]*\)".*/\1/p' "$file" | while read -r header; do
+            case $header in
+                ../*) echo "$file ${header#../}" ;;
+                */*) echo "$file $header" ;;
+                *) echo "$file ${file%/*}/$header" ;;
+            esac
+        done
+    done
+}
+
+# Words in code, not in comments or strings: good enough for a grep.
+code() {
+    sed -e 's/"\([^"\\]\|\\.\)*"/""/g' -e 's@/\*.*\*/@@' -e 's@^ *\*.*@@' -e 's@/\*.*@@' -e 's@^   [^#]*\*/@@' "$1"
+}
+calls() {
+    find "$1" -name '*.c' ! -path '*/embedded.c' | sort | while read -r file; do
+        code "$file" | grep -nE "(^|[^A-Za-z0-9_.>])($2) *\(" | sed "s@^@$file:@"
+    done
+}
+
+echo "1..9"
+report "tensor includes only tensor" "$(includes tensor | awk '$2 !~ /^tensor\//')"
+report "lang includes only lang and tensor" "$(includes lang | awk '$2 !~ /^(lang|tensor)\//')"
+report "lang sees of tensor only what its headers show" \
+    "$(includes lang | awk '$2 ~ /^tensor\// && $2 !~ /^tensor\/(tensor|error|ops)\.h$/ && $2 !~ /\.def$/')"
+report "repl includes only repl and lang.h" \
+    "$(if [ -d repl ]; then includes repl | awk '$2 !~ /^repl\// && $2 != "lang/lang.h"'; fi)"
+report "libraries do not end the process, jump or print" \
+    "$(for folder in tensor lang; do
+           calls $folder 'exit|_exit|quick_exit|abort|setjmp|sigsetjmp|longjmp|siglongjmp|printf|puts|putchar|perror'
+           find $folder -name '*.c' ! -path '*/embedded.c' | sort | while read -r file; do
+               code "$file" | grep -nwE 'stdout|stderr' | sed "s@^@$file:@"
+           done
+       done)"
+sources=$(find tensor lang repl tests bench -name '*.[ch]' ! -path '*/embedded.c' 2>/dev/null | sort)
+report "no file is longer than 1,200 lines" \
+    "$(for file in $sources; do wc -l "$file"; done | awk '$1 > 1200')"
+report "no line is longer than 120 columns" \
+    "$(for file in $sources; do LC_ALL=C.UTF-8 awk -v f="$file" 'length($0) > 120 { print f ":" NR }' "$file"; done)"
+report "every file starts with its licence" \
+    "$(for file in $sources $(find tensor lang nn ssl data examples -name '*.def' -o -name '*.tsr'); do
+           head -n 2 "$file" | grep -q 'SPDX-License-Identifier: GPL-3.0-or-later' || echo "$file"
+       done)"
+report "every C file is in Makefile.am" \
+    "$(for file in $(find tensor lang repl tests bench -name '*.[ch]' -o -name '*.def' | sort); do
+           case $file in lang/embedded.c) continue ;; esac
+           grep -qE "(^|[[:space:]=])$file([[:space:]]|\$)" Makefile.am || echo "$file"
+       done)"
