@@ -13,7 +13,6 @@
 
 #include "file.h"
 #include "media.h"
-#include "op.h"
 
 #define MAX_HEADER 100000000u     /* the format's own limit */
 
