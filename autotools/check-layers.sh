@@ -43,7 +43,7 @@ calls() {
     done
 }
 
-echo "1..9"
+echo "1..10"
 report "tensor includes only tensor" "$(includes tensor | awk '$2 !~ /^tensor\//')"
 report "lang includes only lang and tensor" "$(includes lang | awk '$2 !~ /^(lang|tensor)\//')"
 report "lang sees of tensor only what its headers show" \
@@ -65,6 +65,10 @@ report "no line is longer than 120 columns" \
 report "every file starts with its licence" \
     "$(for file in $sources $(find tensor lang nn ssl data examples -name '*.def' -o -name '*.tsr'); do
            head -n 2 "$file" | grep -q 'SPDX-License-Identifier: GPL-3.0-or-later' || echo "$file"
+       done)"
+report "every kind of error has its page in docs/errors" \
+    "$(sed -n 's/^ERROR(\([a-z]*\),.*/\1/p' tensor/errors.def | while read -r kind; do
+           [ -f "docs/errors/$kind.md" ] || echo "$kind"
        done)"
 report "every C file is in Makefile.am" \
     "$(for file in $(find tensor lang repl tests bench -name '*.[ch]' -o -name '*.def' | sort); do
