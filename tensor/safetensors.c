@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* safetensors files. Loading maps the file privately: tensors share the mapping, pages come from disk on first touch,
-   and writing into one changes nothing on disk. The JSON of the header is parsed by the module `media` (jansson);
+/* safetensors files. Loading maps the file: tensors share the mapping, pages come from disk on first touch, and nobody
+   writes to them (tensor_is_unshared). The JSON of the header is parsed by the module `media` (jansson);
    saving writes it here. Refused: element types that Tessera lacks, sizes that do not fit shapes, entries that
    overlap, leave holes or leave the file, names given twice.
    Invariant: no tensor points outside the mapping, and the mapping lives as long as the last of its tensors. */
@@ -65,7 +65,7 @@ static Mapping *map_file(TensorContext *ctx, int fd, const char *path, uint64_t 
         return NULL;
     }
     *mapping = (Mapping){.refs = 1, .bytes = (size_t)size};
-    mapping->address = mmap(NULL, mapping->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
+    mapping->address = mmap(NULL, mapping->bytes, PROT_READ, MAP_PRIVATE, fd, 0);
     if (mapping->address == MAP_FAILED) {
         file_errno(ctx, "load", path, "cannot be mapped");
         free(mapping);
