@@ -34,7 +34,8 @@ const char *dtype_name(Dtype dtype);
 DtypeClass dtype_class(Dtype dtype);
 bool dtype_from_name(const char *name, Dtype *dtype);
 
-/* Bytes shared by views. [release] frees foreign memory (a mapped file); NULL means the caching allocator's. */
+/* Bytes shared by views. [release] frees foreign memory (a mapped file) and the Storage itself, which its maker
+   malloc'ed, and makes it read-only; NULL means the caching allocator's. */
 typedef struct Storage {
     int32_t refs;
     size_t bytes;
@@ -49,7 +50,8 @@ typedef struct Tensor {
     int32_t refs;             /* first, as in every heap object of the language */
     uint8_t dtype;
     uint8_t ndim;
-    bool weak;                /* made from a plain number: does not decide the dtype of a result */
+    bool weak;                /* a plain number (f64 or i64): does not decide the dtype of a result; elementwise rows
+                                 of plain numbers alone give plain numbers again */
     int64_t shape[TENSOR_MAX_DIMS];
     int64_t stride[TENSOR_MAX_DIMS];
     char *data;               /* first element, view offset included */
@@ -79,7 +81,8 @@ Tensor *tensor_weak(TensorContext *context, bool is_float, double f, int64_t i);
 Tensor *tensor_from_data(TensorContext *context, Dtype dtype, int ndim, const int64_t *shape, const void *data);
 Tensor *tensor_from_storage_take(TensorContext *context, Dtype dtype, int ndim, const int64_t *shape, Storage *storage,
                                  size_t byte_offset);
-/* A view of the same bytes: no gradient record (use the view ops for that). */
+/* A view of the same bytes: no gradient record (use the view ops for that). A 0-d tensor has no storage: a view of it
+   is a copy. */
 Tensor *tensor_view(TensorContext *context, const Tensor *tensor, int ndim, const int64_t *shape,
                     const int64_t *stride, int64_t offset);
 Tensor *tensor_detach(TensorContext *context, Tensor *tensor);   /* itself (+1) when it has no node */
@@ -107,7 +110,7 @@ void shape_format(int ndim, const int64_t *shape, char *buffer, size_t size);   
 typedef void TensorWrite(void *to, const char *text, size_t length);
 void tensor_print(const Tensor *tensor, int width, TensorWrite *write, void *to);
 
-/* Dst[region] = src, broadcast and converted: [dst] must be unshared and [view] a tensor_view of it. */
+/* Dst[region] = src, broadcast and converted: [dst] must be unshared and [view] a tensor_view of it, or [dst] itself. */
 bool tensor_assign(TensorContext *context, Tensor *view, Tensor *src);
 
 /* ---- ops: rows of ops.def ---- */

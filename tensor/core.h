@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of the runtime share among themselves, ops excluded: small blocks, limits of the machine, conversion
+   between strided layouts, and the seam between op_call and the tape. */
+#ifndef TESSERA_CORE_H
+#define TESSERA_CORE_H
+
+#include "op.h"
+
+/* ---- block.c: small fixed-size memory from per-thread free lists ---- */
+/* 64-byte aligned, uninitialised; NULL when memory is out. Give it back with the same size, on any thread. */
+void *block_take(size_t bytes);
+void block_give(void *block, size_t bytes);
+
+/* ---- limits.c: what this process may use ---- */
+size_t limits_memory(void);   /* bytes: RAM or the control group's limit, whichever is smaller */
+int limits_cpus(void);        /* cores granted by affinity and by the control group's quota; at least 1 */
+
+/* ---- storage.c ---- */
+typedef struct MemoryUse { size_t budget, live, peak, cached; } MemoryUse;
+void memory_use(MemoryUse *use);
+bool memory_reserve(size_t bytes);     /* may [bytes] more come from the system? Trims the cache first if need be */
+void memory_count(int64_t bytes);      /* live bytes that are no storage (blocks); negative when they go */
+
+/* ---- convert.c: copies between strided layouts ---- */
+typedef struct StridedSide {
+    Dtype dtype;
+    char *data;
+    const int64_t *stride;    /* elements; 0 repeats */
+} StridedSide;
+/* dst[i…] = src[i…] over [shape], converting: floats to ints round towards zero and saturate (NaN gives 0). Large
+   copies use the pool; false only when interrupted. [ctx] may be NULL. */
+bool convert_strided(TensorContext *ctx, StridedSide dst, StridedSide src, int ndim, const int64_t *shape);
+void dense_strides(int ndim, const int64_t *shape, int64_t *stride);
+
+/* ---- shape.c ---- */
+/* Makes sure that the error of a failed call names the op and its tensors. */
+void op_error_complete(OpCall *call);
+
+/* ---- op.c ---- */
+/* How many attributes a row takes; *strings has a bit for each that is a string. */
+int op_attr_count(const OpDef *def, unsigned *strings);
+
+/* ---- tensor.c ---- */
+int64_t tensor_live_count(void);
+/* The number that [tensor]'s element at byte address [at] holds. */
+double element_load(Dtype dtype, const char *at);
+int64_t element_load_int(Dtype dtype, const char *at);
+
+/* ---- tape.c ---- */
+/* Records a finished call: gives its float outputs a node when an input leads somewhere. False: memory is out. */
+bool tape_record(OpCall *call);
+void grad_node_release(GradNode *node);
+void grad_node_retain(GradNode *node);
+
+/* ---- cpu.c ---- */
+typedef enum CpuLevel { CPU_BASE, CPU_AVX2, CPU_AVX512 } CpuLevel;
+CpuLevel cpu_level(void);              /* of the kernels: by feature bits, or lower by TESSERA_ISA */
+const char *cpu_level_name(void);      /* "avx512" */
+
+/* ---- pool.c, blas.c ---- */
+void pool_set_threads(int threads);    /* 0: as many as the cores granted */
+const char *blas_path(void);           /* of the library opened, or NULL */
+const char *blas_core(void);           /* its core type, or NULL */
+
+#endif

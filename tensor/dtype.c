@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What dtypes.def says, as functions. */
+#include <string.h>
+
+#include "tensor.h"
+
+static const struct DtypeRow {
+    const char *name;
+    size_t size;
+    DtypeClass class;
+} rows[DTYPE_COUNT] = {
+#define DTYPE(name, ctype, class, st, npy) [DTYPE_##name] = {#name, sizeof(ctype), CLASS_##class},
+#include "dtypes.def"
+#undef DTYPE
+};
+
+size_t dtype_size(Dtype dtype)
+{
+    return rows[dtype].size;
+}
+
+const char *dtype_name(Dtype dtype)
+{
+    return rows[dtype].name;
+}
+
+DtypeClass dtype_class(Dtype dtype)
+{
+    return rows[dtype].class;
+}
+
+bool dtype_from_name(const char *name, Dtype *dtype)
+{
+    for (int i = 0; i < DTYPE_COUNT; i++)
+        if (strcmp(rows[i].name, name) == 0) {
+            *dtype = (Dtype)i;
+            return true;
+        }
+    return false;
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The process's one thread pool. A job is a range of tasks that the caller and the workers draw from a shared counter;
+   workers start on first use, spin briefly for the next job, then sleep in a futex.
+   Invariant: a worker touches a job only between entering it (count in [state] raised while the job is open) and
+   leaving it, and the caller returns only when the job is closed and nobody is inside.
+   state: bit 31 open, bits 16 to 30 the job's number, bits 0 to 15 how many workers are inside. */
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core.h"
+
+#define OPEN 0x80000000u
+#define NUMBER 0x7fff0000u
+#define NUMBER_ONE 0x00010000u
+#define INSIDE 0x0000ffffu
+#define MAX_THREADS 256
+#define SPINS 300
+
+static struct Pool {
+    pthread_mutex_t gate;     /* one job at a time */
+    pthread_t worker[MAX_THREADS];
+    int started;              /* workers running */
+    int threads;              /* wanted, caller included; 0: not asked yet */
+    atomic_uint state, call, sleepers;
+    atomic_bool quit;
+    atomic_int helpers;       /* workers with a lower index may enter */
+    /* the job */
+    atomic_llong next;
+    int64_t tasks;
+    void (*fn)(void *arg, int64_t task);
+    void *arg;
+    const atomic_uint *flags;
+    atomic_bool skipped;
+} pool = {.gate = PTHREAD_MUTEX_INITIALIZER};
+
+static _Thread_local bool inside_job;
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static void futex_wait(atomic_uint *word, unsigned value)
+{
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+}
+
+static void futex_wake(atomic_uint *word, int count)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}
+
+static void pause_cpu(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#endif
+}
+
+/* Draws tasks until none is left or an interrupt is asked for. */
+static void draw_tasks(void)
+{
+    for (;;) {
+        int64_t task = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed);
+        if (task >= pool.tasks)
+            return;
+        if (pool.flags && atomic_load_explicit(pool.flags, memory_order_relaxed)) {
+            atomic_store_explicit(&pool.skipped, true, memory_order_relaxed);
+            return;
+        }
+        pool.fn(pool.arg, task);
+    }
+}
+
+/* Is there an open job that worker [index] has not been in and is wanted for? */
+static bool wanted(unsigned state, unsigned seen, int index)
+{
+    return (state & OPEN) && (state & NUMBER) != seen && index < atomic_load(&pool.helpers);
+}
+
+static bool enter_job(unsigned *seen, int index)
+{
+    unsigned state = atomic_load_explicit(&pool.state, memory_order_acquire);
+    while (wanted(state, *seen, index))
+        if (atomic_compare_exchange_weak(&pool.state, &state, state + 1)) {
+            *seen = state & NUMBER;
+            return true;
+        }
+    return false;
+}
+
+static void leave_job(void)
+{
+    unsigned before = atomic_fetch_sub(&pool.state, 1);
+    if ((before & INSIDE) == 1 && !(before & OPEN))
+        futex_wake(&pool.state, 1);
+}
+
+static void wait_for_call(unsigned seen, int index)
+{
+    for (int i = 0; i < SPINS; i++) {
+        if (wanted(atomic_load(&pool.state), seen, index) || atomic_load(&pool.quit))
+            return;
+        pause_cpu();
+    }
+    unsigned call = atomic_load(&pool.call);
+    atomic_fetch_add(&pool.sleepers, 1);
+    if (!wanted(atomic_load(&pool.state), seen, index) && !atomic_load(&pool.quit))
+        futex_wait(&pool.call, call);
+    atomic_fetch_sub(&pool.sleepers, 1);
+}
+
+static void *work(void *arg)
+{
+    int index = (int)(intptr_t)arg;
+    unsigned seen = ~0u;
+    inside_job = true;        /* jobs of jobs run inline */
+    while (!atomic_load(&pool.quit)) {
+        if (enter_job(&seen, index)) {
+            draw_tasks();
+            leave_job();
+        } else {
+            wait_for_call(seen, index);
+        }
+    }
+    return NULL;
+}
+
+/* ---- starting and stopping ---- */
+
+static void forget_workers(void)          /* in a forked child */
+{
+    pthread_mutex_init(&pool.gate, NULL);
+    pool.started = 0;
+    atomic_store(&pool.state, 0);
+    atomic_store(&pool.sleepers, 0);
+    inside_job = false;
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_workers);
+}
+
+static int default_threads(void)
+{
+    const char *asked = getenv("TESSERA_THREADS");
+    long count = asked ? strtol(asked, NULL, 10) : 0;
+    if (count <= 0)
+        count = limits_cpus();
+    return count > MAX_THREADS ? MAX_THREADS : (int)count;
+}
+
+/* Starts what is missing; fewer workers than wanted is no error. The gate is held. */
+static void start_workers(void)
+{
+    if (pool.threads == 0)
+        pool.threads = default_threads();
+    if (pool.started >= pool.threads - 1)
+        return;
+    pthread_once(&fork_once, watch_forks);
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    while (pool.started < pool.threads - 1) {
+        if (pthread_create(&pool.worker[pool.started], NULL, work, (void *)(intptr_t)pool.started) != 0)
+            break;
+        pool.started++;
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+__attribute__((destructor)) static void stop_workers(void)
+{
+    if (pool.started == 0)
+        return;
+    atomic_store(&pool.quit, true);
+    atomic_fetch_add(&pool.call, 1);
+    futex_wake(&pool.call, MAX_THREADS);
+    for (int i = 0; i < pool.started; i++)
+        pthread_join(pool.worker[i], NULL);
+    pool.started = 0;
+}
+
+int pool_threads(void)
+{
+    if (pool.threads == 0)
+        pool.threads = default_threads();
+    return pool.threads;
+}
+
+void pool_set_threads(int threads)
+{
+    pthread_mutex_lock(&pool.gate);
+    pool.threads = threads <= 0 ? default_threads() : threads > MAX_THREADS ? MAX_THREADS : threads;
+    pthread_mutex_unlock(&pool.gate);
+}
+
+/* ---- running ---- */
+
+static bool run_inline(TensorContext *ctx, int64_t tasks, void (*fn)(void *arg, int64_t task), void *arg)
+{
+    for (int64_t i = 0; i < tasks; i++) {
+        if (ctx && tensor_interrupted(ctx))
+            return false;
+        fn(arg, i);
+    }
+    return true;
+}
+
+static void open_job(int64_t tasks)
+{
+    int helpers = pool.threads - 1;
+    if (tasks - 1 < helpers)
+        helpers = (int)(tasks - 1);
+    atomic_store(&pool.helpers, helpers);
+    unsigned number = (atomic_load(&pool.state) + NUMBER_ONE) & NUMBER;
+    atomic_store(&pool.state, number | OPEN);
+    atomic_fetch_add(&pool.call, 1);
+    if (atomic_load(&pool.sleepers) > 0)
+        futex_wake(&pool.call, MAX_THREADS);
+}
+
+static void close_job(void)
+{
+    unsigned state = atomic_fetch_and(&pool.state, ~OPEN) & ~OPEN;
+    for (int spin = 0; state & INSIDE; spin++) {
+        if (spin < SPINS)
+            pause_cpu();
+        else
+            futex_wait(&pool.state, state);
+        state = atomic_load(&pool.state);
+    }
+}
+
+bool pool_run(TensorContext *ctx, int64_t tasks, void (*fn)(void *arg, int64_t task), void *arg)
+{
+    if (tasks <= 1 || inside_job || pool_threads() <= 1 || pthread_mutex_trylock(&pool.gate) != 0)
+        return run_inline(ctx, tasks, fn, arg);
+    start_workers();
+    atomic_store(&pool.next, 0);
+    pool.tasks = tasks;
+    pool.fn = fn;
+    pool.arg = arg;
+    pool.flags = ctx ? ctx->flags : NULL;
+    atomic_store(&pool.skipped, false);
+    open_job(tasks);
+    inside_job = true;
+    draw_tasks();
+    inside_job = false;
+    close_job();
+    bool whole = !atomic_load(&pool.skipped);
+    pthread_mutex_unlock(&pool.gate);
+    if (!whole && !tensor_interrupted(ctx))    /* the flag was lowered in between: the job is still incomplete */
+        error_set(&ctx->error, ERROR_interrupt, "", "stopped on request");
+    return whole;
+}

@@ -1,0 +1,617 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The tape: nodes of finished calls, linked to the nodes that made their inputs, and backward over them. Nodes point
+   to nodes, never to the tensors they made; a saved output is kept as an alias without its node, so nothing forms a
+   cycle. A node keeps only what its row saves, and gives it up as soon as backward has used it, unless an enclosing
+   level may come back to it.
+   Invariant: edges lead to older nodes only, so what is older than every leaf cannot lead to one. Walks and releases
+   use links in the nodes, never recursion: chains may be millions long. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core.h"
+
+typedef struct Edge {
+    GradNode *node;           /* owned; NULL: leads nowhere */
+    int32_t out;
+} Edge;
+
+struct GradNode {
+    int32_t refs;
+    int32_t n_in;
+    uint8_t n_out, n_attr;
+    bool spent;               /* backward has used it up */
+    bool reaches;             /* in this pass: leads to a leaf */
+    bool asked;               /* in this pass: is one of the leaves */
+    const OpDef *def;         /* NULL: a leaf, which passes gradients on as they are */
+    uint64_t order;           /* when it was made */
+    uint64_t pass;            /* the last pass that saw it */
+    size_t bytes;
+    GradNode *parent;         /* in a walk: where it came from */
+    GradNode *next;           /* in a list: of a pass, or of nodes to free */
+    int32_t cursor;           /* in a walk: the next edge */
+    Edge *edge;               /* [n_in] */
+    Tensor **in, **out;       /* [n_in], [n_out]: saved; NULL where not */
+    Tensor **grad;            /* [n_out]: what has arrived in this pass */
+    TensorSpec *in_spec, *out_spec;
+    Attr *attr;
+};
+
+static _Atomic(uint64_t) node_orders, pass_numbers;
+
+/* ---- nodes ---- */
+
+static size_t text_bytes(const Attr *attr, int n_attr, unsigned strings)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < n_attr; i++)
+        if ((strings >> i & 1) && !attr[i].none && attr[i].str)
+            bytes += strlen(attr[i].str) + 1;
+    return bytes;
+}
+
+/* A blank node with room for its parts behind it. */
+static GradNode *new_node(Error *error, const OpDef *def, int n_in, int n_out, int n_attr, size_t text)
+{
+    size_t ins = (size_t)n_in, outs = (size_t)n_out;
+    size_t bytes = sizeof(GradNode) + ins * (sizeof(Edge) + sizeof(Tensor *) + sizeof(TensorSpec)) +
+                   outs * (2 * sizeof(Tensor *) + sizeof(TensorSpec)) + (size_t)n_attr * sizeof(Attr) + text;
+    GradNode *node = block_take(bytes);
+    if (!node) {
+        error_set(error, ERROR_memory, "", "no memory is left to record gradients");
+        return NULL;
+    }
+    *node = (GradNode){.refs = 1, .n_in = n_in, .n_out = (uint8_t)n_out, .n_attr = (uint8_t)n_attr, .def = def,
+                       .bytes = bytes};
+    node->order = atomic_fetch_add_explicit(&node_orders, 1, memory_order_relaxed);
+    node->edge = (Edge *)(void *)(node + 1);
+    node->in = (Tensor **)(void *)(node->edge + n_in);
+    node->out = node->in + n_in;
+    node->grad = node->out + n_out;
+    node->attr = (Attr *)(void *)(node->grad + n_out);
+    node->in_spec = (TensorSpec *)(void *)(node->attr + n_attr);
+    node->out_spec = node->in_spec + n_in;
+    for (int i = 0; i < n_in; i++) {
+        node->edge[i] = (Edge){NULL, 0};
+        node->in[i] = NULL;
+    }
+    for (int i = 0; i < n_out; i++)
+        node->out[i] = node->grad[i] = NULL;
+    return node;
+}
+
+void grad_node_retain(GradNode *node)
+{
+    node->refs++;
+}
+
+/* Nodes whose count reached 0 wait here, so that freeing one never recurses into the next. */
+static _Thread_local GradNode *dead;
+static _Thread_local bool freeing;
+
+/* Lets go of what the node keeps alive. */
+static void drop_contents(GradNode *node)
+{
+    for (int i = 0; i < node->n_in; i++) {
+        tensor_release(node->in[i]);
+        node->in[i] = NULL;
+        GradNode *to = node->edge[i].node;
+        node->edge[i].node = NULL;
+        if (to)
+            grad_node_release(to);
+    }
+    for (int i = 0; i < node->n_out; i++) {
+        tensor_release(node->out[i]);
+        node->out[i] = NULL;
+    }
+}
+
+void grad_node_release(GradNode *node)
+{
+    if (--node->refs > 0)
+        return;
+    node->next = dead;
+    dead = node;
+    if (freeing)
+        return;
+    freeing = true;
+    while (dead) {
+        GradNode *last = dead;
+        dead = last->next;
+        drop_contents(last);
+        for (int i = 0; i < last->n_out; i++)
+            tensor_release(last->grad[i]);
+        block_give(last, last->bytes);
+    }
+    freeing = false;
+}
+
+/* ---- recording ---- */
+
+void grad_begin(TensorContext *context)
+{
+    context->recording++;
+}
+
+void grad_end(TensorContext *context)
+{
+    context->recording--;
+}
+
+static void set_edge(GradNode *node, int i, const Tensor *tensor)
+{
+    if (!tensor || !tensor->node || dtype_class((Dtype)tensor->dtype) != CLASS_FLOAT)
+        return;
+    node->edge[i] = (Edge){tensor->node, tensor->node_out};
+    tensor->node->refs++;
+}
+
+static Tensor *alias_of(TensorContext *context, const Tensor *tensor, GradNode *node, int out)
+{
+    Tensor *alias = tensor_view(context, tensor, tensor->ndim, tensor->shape, tensor->stride, 0);
+    if (!alias)
+        return NULL;
+    alias->weak = tensor->weak;
+    alias->node = node;
+    alias->node_out = out;
+    if (node)
+        node->refs++;
+    return alias;
+}
+
+static bool saves_input(const OpDef *def, int i)
+{
+    if (i >= 8)
+        return (def->saves & SAVE_INS) == SAVE_INS;
+    return (def->saves & SAVE_IN(i)) != 0;
+}
+
+static void fill_inputs(GradNode *node, const OpCall *call)
+{
+    for (int i = 0; i < call->n_in; i++) {
+        Tensor *x = call->in[i];
+        if (!x) {
+            node->in_spec[i] = (TensorSpec){.ndim = 0};
+            continue;
+        }
+        spec_of(x, &node->in_spec[i]);
+        set_edge(node, i, x);
+        if (saves_input(call->def, i))
+            node->in[i] = tensor_retain(x);
+    }
+}
+
+static void fill_attrs(GradNode *node, const OpCall *call, unsigned strings)
+{
+    char *text = (char *)(node->out_spec + node->n_out);
+    for (int i = 0; i < node->n_attr; i++) {
+        node->attr[i] = call->attr[i];
+        if (!(strings >> i & 1) || call->attr[i].none || !call->attr[i].str)
+            continue;
+        size_t length = strlen(call->attr[i].str) + 1;
+        node->attr[i].str = memcpy(text, call->attr[i].str, length);
+        text += length;
+    }
+}
+
+/* Gives output [i] its node; an output that is somebody else's tensor becomes an alias first. */
+static bool fill_output(GradNode *node, OpCall *call, int i)
+{
+    Tensor *y = call->out[i];
+    spec_of(y, &node->out_spec[i]);
+    if (dtype_class((Dtype)y->dtype) != CLASS_FLOAT)
+        return true;
+    if (call->def->saves & SAVE_OUT(i)) {
+        node->out[i] = alias_of(call->ctx, y, NULL, 0);
+        if (!node->out[i])
+            return false;
+    }
+    if (y->refs > 1 || y->node) {
+        Tensor *alias = alias_of(call->ctx, y, NULL, 0);
+        if (!alias)
+            return false;
+        tensor_release(y);
+        call->out[i] = y = alias;
+    }
+    y->node = node;
+    y->node_out = i;
+    node->refs++;
+    return true;
+}
+
+static bool any_float_output(const OpCall *call)
+{
+    for (int i = 0; i < call->n_out; i++)
+        if (dtype_class((Dtype)call->out[i]->dtype) == CLASS_FLOAT)
+            return true;
+    return false;
+}
+
+bool tape_record(OpCall *call)
+{
+    if (!any_float_output(call))
+        return true;
+    unsigned strings;
+    int n_attr = op_attr_count(call->def, &strings);
+    if (!call->attr)
+        n_attr = 0;
+    GradNode *node = new_node(&call->ctx->error, call->def, call->n_in, call->n_out, n_attr,
+                              strings ? text_bytes(call->attr, n_attr, strings) : 0);
+    if (!node)
+        return false;
+    fill_inputs(node, call);
+    fill_attrs(node, call, strings);
+    bool filled = true;
+    for (int i = 0; i < call->n_out && filled; i++)
+        filled = fill_output(node, call, i);
+    grad_node_release(node);
+    return filled;
+}
+
+Tensor *grad_leaf(TensorContext *context, Tensor *tensor)
+{
+    if (dtype_class((Dtype)tensor->dtype) != CLASS_FLOAT) {
+        char type[96];
+        tensor_type_name(tensor, type, sizeof type);
+        error_set(&context->error, ERROR_gradient, "grad", "only float tensors have gradients, got %s", type);
+        return NULL;
+    }
+    GradNode *node = new_node(&context->error, NULL, 1, 1, 0, 0);
+    if (!node)
+        return NULL;
+    spec_of(tensor, &node->in_spec[0]);
+    spec_of(tensor, &node->out_spec[0]);
+    set_edge(node, 0, tensor);
+    Tensor *leaf = alias_of(context, tensor, node, 0);
+    grad_node_release(node);
+    return leaf;
+}
+
+/* ---- one backward pass ---- */
+
+typedef struct Pass {
+    TensorContext *ctx;
+    uint64_t number;
+    uint64_t oldest;          /* order of the oldest leaf */
+    bool keep;                /* an enclosing level may come back */
+    GradNode *list;           /* nodes that lead to a leaf, users before makers; each counted once */
+} Pass;
+
+static void visit(Pass *pass, GradNode *node, GradNode *parent)
+{
+    node->pass = pass->number;
+    node->reaches = node->asked = false;
+    node->parent = parent;
+    node->cursor = 0;
+}
+
+/* Marks and lists what lies between [root] and the leaves: a depth-first walk whose stack is in the nodes. */
+static void walk(Pass *pass, GradNode *root)
+{
+    if (root->order < pass->oldest || (root->pass == pass->number && root->cursor >= 0))
+        return;
+    if (root->pass != pass->number)
+        visit(pass, root, NULL);
+    root->parent = NULL;
+    root->cursor = 0;
+    for (GradNode *node = root; node;) {
+        GradNode *to = node->cursor < node->n_in ? node->edge[node->cursor].node : NULL;
+        if (node->cursor < node->n_in) {
+            node->cursor++;
+            if (!to || to->order < pass->oldest)
+                continue;
+            bool fresh = to->pass != pass->number;
+            if (fresh)
+                visit(pass, to, node);
+            else if (to->cursor < 0) {        /* a leaf not walked yet */
+                to->cursor = 0;
+                to->parent = node;
+                fresh = true;
+            } else
+                node->reaches = node->reaches || to->reaches;
+            node = fresh ? to : node;
+            continue;
+        }
+        GradNode *parent = node->parent;
+        if (node->reaches || node->asked || (node->spent && node->def)) {
+            node->reaches = true;
+            node->refs++;
+            node->next = pass->list;
+            pass->list = node;
+        }
+        if (parent)
+            parent->reaches = parent->reaches || node->reaches;
+        node = parent;
+    }
+}
+
+typedef struct Addition { char *to; const char *from; int64_t n; Dtype dtype; } Addition;
+#define ADD_CHUNK (1 << 15)
+
+static void add_task(void *arg, int64_t task)
+{
+    const Addition *a = arg;
+    int64_t first = task * ADD_CHUNK, last = first + ADD_CHUNK < a->n ? first + ADD_CHUNK : a->n;
+    if (a->dtype == DTYPE_f32) {
+        float *to = (float *)(void *)a->to;
+        const float *from = (const float *)(const void *)a->from;
+        for (int64_t i = first; i < last; i++)
+            to[i] += from[i];
+        return;
+    }
+    double *to = (double *)(void *)a->to;
+    const double *from = (const double *)(const void *)a->from;
+    for (int64_t i = first; i < last; i++)
+        to[i] += from[i];
+}
+
+/* slot += dx in place, where nobody else sees the sum. */
+static bool can_add_in_place(const Pass *pass, const Tensor *sum, const Tensor *dx)
+{
+    return !pass->keep && tensor_is_unshared(sum) && sum->dtype == dx->dtype &&
+           (sum->dtype == DTYPE_f32 || sum->dtype == DTYPE_f64) && tensor_is_contiguous(sum) && tensor_is_contiguous(dx);
+}
+
+static bool accumulate(Pass *pass, GradNode *node, int out, Tensor *dx)
+{
+    Tensor **slot = &node->grad[out];
+    if (!*slot) {
+        *slot = tensor_retain(dx);
+        return true;
+    }
+    if (can_add_in_place(pass, *slot, dx)) {
+        Addition job = {(*slot)->data, dx->data, tensor_size(dx), (Dtype)dx->dtype};
+        return pool_run(pass->ctx, (job.n + ADD_CHUNK - 1) / ADD_CHUNK, add_task, &job);
+    }
+    Tensor *in[2] = {*slot, dx}, *sum;
+    int n_out;
+    if (!op_call(pass->ctx, op_find("add"), 2, in, NULL, &sum, &n_out))
+        return false;
+    tensor_slot(slot, sum);
+    return true;
+}
+
+static bool misfit(Pass *pass, const GradNode *node, int i, const Tensor *dx)
+{
+    char got[96], want[96];
+    tensor_type_name(dx, got, sizeof got);
+    shape_format(node->in_spec[i].ndim, node->in_spec[i].shape, want, sizeof want);
+    return error_set(&pass->ctx->error, ERROR_internal, node->def->name, "its gradient for input %d is %s, not %s%s", i, got,
+                     dtype_name(node->in_spec[i].dtype), want);
+}
+
+/* Passes what the gradient rule gave to the makers of the inputs. */
+static bool pass_on(Pass *pass, GradNode *node, const bool *wants, Tensor **dx)
+{
+    for (int i = 0; i < node->n_in; i++) {
+        if (!wants[i] || !dx[i])
+            continue;
+        TensorSpec spec;
+        spec_of(dx[i], &spec);
+        if (spec.dtype != node->in_spec[i].dtype || !spec_equal_shape(&spec, &node->in_spec[i]))
+            return misfit(pass, node, i, dx[i]);
+        if (!accumulate(pass, node->edge[i].node, node->edge[i].out, dx[i]))
+            return false;
+    }
+    return true;
+}
+
+static bool no_gradient(Pass *pass, const GradNode *node)
+{
+    Error *error = &pass->ctx->error;
+    error_set(error, ERROR_gradient, node->def->name, "has no gradient");
+    error_hint(error, "stop_grad(x) around its argument treats the result as a constant");
+    for (int i = 0; i < node->n_in && error->n_operands < ERROR_MAX_OPERANDS; i++) {
+        ErrorOperand *operand = &error->operand[error->n_operands++];
+        int used = snprintf(operand->type, sizeof operand->type, "%s", dtype_name(node->in_spec[i].dtype));
+        operand->input = i;
+        shape_format(node->in_spec[i].ndim, node->in_spec[i].shape, operand->type + used,
+                     sizeof operand->type - (size_t)used);
+    }
+    return false;
+}
+
+/* The saved outputs as the gradient rule reads them: part of the record when a higher order may ask. */
+static bool lend_outputs(Pass *pass, GradNode *node, Scope *s, Tensor **out)
+{
+    for (int i = 0; i < node->n_out; i++) {
+        out[i] = node->out[i];
+        if (out[i] && pass->keep)
+            out[i] = scope_own(s, alias_of(pass->ctx, node->out[i], node, i));
+        if (node->out[i] && !out[i])
+            return false;
+    }
+    return true;
+}
+
+static bool call_rule(Pass *pass, GradNode *node, bool *wants, Tensor **dx)
+{
+    Tensor *out[OP_MAX_OUT];
+    Scope s;
+    scope_init(&s, pass->ctx);
+    for (int i = 0; i < node->n_in; i++) {
+        const GradNode *to = node->edge[i].node;
+        wants[i] = to && to->pass == pass->number && to->reaches;
+        dx[i] = NULL;
+    }
+    GradCall g = {.ctx = pass->ctx, .s = &s, .def = node->def, .n_in = node->n_in, .n_out = node->n_out, .in = node->in,
+                  .out = out, .in_spec = node->in_spec, .out_spec = node->out_spec, .attr = node->attr, .dy = node->grad,
+                  .wants = wants, .dx = dx};
+    bool done = lend_outputs(pass, node, &s, out) && node->def->grad(&g) && pass->ctx->error.kind == ERROR_NONE &&
+                pass_on(pass, node, wants, dx);
+    scope_clear(&s);
+    if (!done)
+        error_set(&pass->ctx->error, ERROR_internal, node->def->name, "its gradient failed without saying why");
+    return done;
+}
+
+#define FEW 16
+
+static bool differentiate(Pass *pass, GradNode *node)
+{
+    if (!node->def) {
+        Edge *edge = &node->edge[0];
+        bool on = edge->node && edge->node->pass == pass->number && edge->node->reaches;
+        return !on || accumulate(pass, edge->node, edge->out, node->grad[0]);
+    }
+    if (node->spent) {
+        error_set(&pass->ctx->error, ERROR_gradient, node->def->name, "its record was used by an earlier gradient");
+        return false;
+    }
+    if (node->def->mode == MODE_NOGRAD)
+        return no_gradient(pass, node);
+    bool few_wants[FEW];
+    Tensor *few_dx[FEW];
+    if (node->n_in <= FEW)
+        return call_rule(pass, node, few_wants, few_dx);
+    size_t n = (size_t)node->n_in, bytes = n * (sizeof(Tensor *) + sizeof(bool));
+    Tensor **dx = block_take(bytes);
+    if (!dx)
+        return error_set(&pass->ctx->error, ERROR_memory, node->def->name, "no memory is left for its gradient");
+    bool done = call_rule(pass, node, (bool *)(dx + n), dx);
+    block_give(dx, bytes);
+    return done;
+}
+
+static bool anything_arrived(const GradNode *node)
+{
+    for (int i = 0; i < node->n_out; i++)
+        if (node->grad[i])
+            return true;
+    return false;
+}
+
+/* Takes the nodes off the list in order; after an error only cleans up. */
+static bool run_pass(Pass *pass, bool good)
+{
+    while (pass->list) {
+        GradNode *node = pass->list;
+        pass->list = node->next;
+        if (good && anything_arrived(node)) {
+            good = !tensor_interrupted(pass->ctx) && differentiate(pass, node);
+            if (good && !pass->keep && node->def) {
+                drop_contents(node);
+                node->spent = true;
+            }
+        }
+        for (int i = 0; i < node->n_out && !node->asked; i++) {
+            tensor_release(node->grad[i]);
+            node->grad[i] = NULL;
+        }
+        grad_node_release(node);
+    }
+    return good;
+}
+
+/* ---- seeds and results ---- */
+
+static Tensor *ones_like(TensorContext *ctx, const Tensor *output)
+{
+    Tensor *one = tensor_new(ctx, (Dtype)output->dtype, output->ndim, output->shape);
+    if (one)
+        tensor_store(one, 0, 1.0);
+    return one;
+}
+
+static Tensor *seed_for(Pass *pass, const Tensor *output, Tensor *seed)
+{
+    char type[96], got[96];
+    tensor_type_name(output, type, sizeof type);
+    if (!seed) {
+        if (tensor_size(output) == 1)
+            return ones_like(pass->ctx, output);
+        error_set(&pass->ctx->error, ERROR_gradient, "grad", "starts from one number, got %s", type);
+        error_hint(&pass->ctx->error, "take its sum() or mean() first");
+        return NULL;
+    }
+    TensorSpec a, b;
+    spec_of(output, &a);
+    spec_of(seed, &b);
+    if (!spec_equal_shape(&a, &b)) {
+        tensor_type_name(seed, got, sizeof got);
+        error_set(&pass->ctx->error, ERROR_shape, "grad", "the output is %s, but what multiplies it is %s", type, got);
+        return NULL;
+    }
+    if (seed->dtype == output->dtype && !seed->weak)
+        return tensor_retain(seed);
+    Scope s;
+    scope_init(&s, pass->ctx);
+    Tensor *cast = tensor_retain(seed->node && pass->keep ? s_cast(&s, seed, (Dtype)output->dtype) : NULL);
+    scope_clear(&s);
+    return cast ? cast : tensor_cast(pass->ctx, seed, (Dtype)output->dtype);
+}
+
+static bool plant_seeds(Pass *pass, int n, Tensor *const *outputs, Tensor *const *seeds)
+{
+    for (int i = 0; i < n; i++) {
+        GradNode *node = outputs[i]->node;
+        Tensor *seed = seed_for(pass, outputs[i], seeds ? seeds[i] : NULL);
+        if (!seed)
+            return false;
+        bool counts = node && node->pass == pass->number && node->reaches;
+        bool planted = !counts || accumulate(pass, node, outputs[i]->node_out, seed);
+        tensor_release(seed);
+        if (!planted)
+            return false;
+    }
+    return true;
+}
+
+static void mark_leaves(Pass *pass, int n, Tensor *const *leaves)
+{
+    pass->oldest = UINT64_MAX;
+    for (int i = 0; i < n; i++) {
+        GradNode *node = leaves[i]->node;
+        if (!node)
+            continue;
+        visit(pass, node, NULL);
+        node->asked = true;
+        node->cursor = -1;    /* not walked yet */
+        pass->oldest = node->order < pass->oldest ? node->order : pass->oldest;
+    }
+}
+
+static bool collect(Pass *pass, int n, Tensor *const *leaves, Tensor **grads)
+{
+    bool good = true;
+    for (int i = 0; i < n; i++) {
+        GradNode *node = leaves[i]->node;
+        Tensor *grad = node ? node->grad[leaves[i]->node_out] : NULL;
+        if (grad)
+            grads[i] = tensor_retain(grad);
+        else
+            grads[i] = tensor_zeros(pass->ctx, (Dtype)leaves[i]->dtype, leaves[i]->ndim, leaves[i]->shape);
+        good = good && grads[i];
+    }
+    return good;
+}
+
+static void clear_leaves(int n, Tensor *const *leaves)
+{
+    for (int i = 0; i < n; i++) {
+        GradNode *node = leaves[i]->node;
+        for (int j = 0; node && j < node->n_out; j++) {
+            tensor_release(node->grad[j]);
+            node->grad[j] = NULL;
+        }
+    }
+}
+
+bool grad_backward(TensorContext *context, int n_outputs, Tensor *const *outputs, Tensor *const *seeds, int n_leaves,
+                   Tensor *const *leaves, Tensor **grads)
+{
+    context->recording--;     /* this level is not recorded on */
+    Pass pass = {.ctx = context, .number = atomic_fetch_add(&pass_numbers, 1) + 1, .keep = context->recording > 0};
+    for (int i = 0; i < n_leaves; i++)
+        grads[i] = NULL;
+    mark_leaves(&pass, n_leaves, leaves);
+    for (int i = 0; i < n_outputs; i++)
+        if (outputs[i]->node)
+            walk(&pass, outputs[i]->node);
+    bool good = run_pass(&pass, plant_seeds(&pass, n_outputs, outputs, seeds));
+    good = good && collect(&pass, n_leaves, leaves, grads);
+    clear_leaves(n_leaves, leaves);
+    for (int i = 0; i < n_leaves && !good; i++)
+        tensor_slot(&grads[i], NULL);
+    context->recording++;
+    return good;
+}
