@@ -558,7 +558,7 @@ bool shape_pad(OpCall *call) {
     const Attr *widths = &call->attr[0];
     int pairs = widths->ints.count / 2;
     if (widths->ints.count % 2 != 0 || pairs > x->ndim)
-        return op_error(call, ERROR_shape, "widths are pairs for at most %d axes, last axis first; there are %d numbers",
+        return op_error(call, ERROR_shape, "widths are pairs for at most %d axes, last axis first, not %d numbers",
                         x->ndim, widths->ints.count);
     spec_of(x, &call->spec[0]);
     for (int k = 0; k < pairs; k++) {

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Ops that make tensors from numbers alone: constants, ranges and everything random. The generator itself is rng.h.
+
+   Invariant: element i of a random tensor depends only on the seed, the counter before the call and i; how the work is
+   cut into tasks and how many threads run them cannot be seen in the result. */
+#include <math.h>
+#include <string.h>
+
+#include "op.h"
+#include "rng.h"
+
+#define TAU 6.28318530717958647692
+#define CHUNK 16384           /* elements a task fills; a multiple of what one block of the generator gives */
+
+/* ---- shape rules: attr[at] is the shape, attr[at + 1] the dtype ---- */
+
+static bool spec_from(OpCall *call, const Attr *shape, Dtype dtype) {
+    TensorSpec *spec = &call->spec[0];
+    spec->dtype = dtype;
+    spec->ndim = shape->ints.count;
+    for (int d = 0; d < spec->ndim; d++) {
+        spec->shape[d] = shape->ints.v[d];
+        if (spec->shape[d] < 0)
+            return op_error(call, ERROR_value, "axis %d cannot have size %lld", d, (long long)spec->shape[d]);
+    }
+    return true;
+}
+
+static bool spec_floats(OpCall *call, const Attr *shape, Dtype dtype) {
+    if (dtype_class(dtype) == CLASS_FLOAT) return spec_from(call, shape, dtype);
+    return op_error(call, ERROR_dtype, "the result is floats, not %s", dtype_name(dtype));
+}
+
+bool shape_create(OpCall *call) { return spec_from(call, &call->attr[0], call->attr[1].dtype); }
+bool shape_full(OpCall *call) { return spec_from(call, &call->attr[0], call->attr[2].dtype); }
+bool shape_random(OpCall *call) { return spec_floats(call, &call->attr[0], call->attr[1].dtype); }
+bool shape_uniform(OpCall *call) { return spec_floats(call, &call->attr[2], call->attr[3].dtype); }
+
+static bool spec_vector(OpCall *call, int64_t count, Dtype dtype) {
+    Attr shape = attr_ints(1, &count);
+    return spec_from(call, &shape, dtype);
+}
+
+/* ---- constants ---- */
+
+static bool fill(OpCall *call, double value) {
+    Tensor *number = tensor_scalar(call->ctx, (Dtype)call->out[0]->dtype, value);
+    bool done = number != NULL && tensor_assign(call->ctx, call->out[0], number);
+    tensor_release(number);
+    return done;
+}
+
+bool zeros_run(OpCall *call) {
+    Tensor *out = call->out[0];
+    memset(out->data, 0, (size_t)tensor_size(out) * dtype_size((Dtype)out->dtype));
+    return true;
+}
+
+bool ones_run(OpCall *call) { return fill(call, 1); }
+bool full_run(OpCall *call) { return fill(call, call->attr[1].num); }
+
+bool shape_eye(OpCall *call) {
+    int64_t shape[2] = {call->attr[0].i, call->attr[1].none ? call->attr[0].i : call->attr[1].i};
+    Attr square = attr_ints(2, shape);
+    return spec_from(call, &square, call->attr[2].dtype);
+}
+
+bool eye_run(OpCall *call) {
+    Tensor *out = call->out[0];
+    int64_t rows = out->shape[0], columns = out->shape[1];
+    if (!zeros_run(call)) return false;
+    for (int64_t i = 0; i < rows && i < columns; i++) tensor_store_int(out, i * columns + i, 1);
+    return true;
+}
+
+/* ---- ranges ---- */
+
+typedef struct Run { double start, stop, step; } Run;
+
+static Run run_of(const OpCall *call) {
+    Run run = {call->attr[0].num, call->attr[1].num, call->attr[2].num};
+    if (call->attr[1].none) run = (Run){0, call->attr[0].num, call->attr[2].num};
+    return run;
+}
+
+bool shape_arange(OpCall *call) {
+    Run run = run_of(call);
+    bool whole = run.start == floor(run.start) && run.stop == floor(run.stop) && run.step == floor(run.step);
+    double count = ceil((run.stop - run.start) / run.step);
+    if (run.step == 0) return op_error(call, ERROR_value, "step cannot be 0");
+    if (!(count < 9e15))
+        return op_error(call, ERROR_value, "there is no end from %g to %g by %g", run.start, run.stop, run.step);
+    Dtype dtype = !call->attr[3].none ? call->attr[3].dtype : whole ? DTYPE_i64 : DTYPE_f32;
+    return spec_vector(call, count > 0 ? (int64_t)count : 0, dtype);
+}
+
+bool arange_run(OpCall *call) {
+    Run run = run_of(call);
+    Tensor *out = call->out[0];
+    int64_t count = tensor_size(out);
+    if (out->dtype == DTYPE_i64 && run.start == floor(run.start) && run.step == floor(run.step)) {
+        int64_t *to = (int64_t *)(void *)out->data;
+        for (int64_t i = 0; i < count; i++) to[i] = (int64_t)run.start + i * (int64_t)run.step;
+    } else {
+        for (int64_t i = 0; i < count; i++) tensor_store(out, i, run.start + (double)i * run.step);
+    }
+    return true;
+}
+
+bool shape_linspace(OpCall *call) { return spec_vector(call, call->attr[2].i, call->attr[3].dtype); }
+
+bool linspace_run(OpCall *call) {
+    double start = call->attr[0].num, stop = call->attr[1].num;
+    int64_t count = call->attr[2].i;
+    for (int64_t i = 0; i < count; i++) {
+        double part = count > 1 ? (double)i / (double)(count - 1) : 0;
+        tensor_store(call->out[0], i, i == count - 1 && i > 0 ? stop : start + (stop - start) * part);
+    }
+    return true;
+}
+
+/* ---- random numbers ---- */
+
+typedef struct RandomJob {
+    uint64_t key, base;       /* of the generator */
+    int64_t size;
+    char *data;
+    double low, high;         /* or the probability in [low] */
+} RandomJob;
+
+/* Runs [task] over chunks; [per_block] elements come from one block of 128 bits. */
+static bool random_fill(OpCall *call, int per_block, void (*task)(void *, int64_t), double low, double high) {
+    Tensor *out = call->out[0];
+    int64_t size = tensor_size(out);
+    uint64_t blocks = ((uint64_t)size + (uint64_t)per_block - 1) / (uint64_t)per_block;
+    RandomJob job = {call->ctx->seed, rng_take(call->ctx, blocks), size, out->data, low, high};
+    return pool_run(call->ctx, (size + CHUNK - 1) / CHUNK, task, &job);
+}
+
+/* What one block of the generator gives of each kind. */
+
+static inline void uniform_floats(const RandomJob *job, const uint32_t u[4], float out[4]) {
+    float low = (float)job->low, high = (float)job->high;
+    for (int j = 0; j < 4; j++) {
+        float x = low + (high - low) * rng_float(u[j]);
+        out[j] = x >= high && low < high ? nextafterf(high, low) : x;      /* rounding must not reach the bound */
+    }
+}
+
+static inline void uniform_doubles(const RandomJob *job, const uint32_t u[4], double out[2]) {
+    for (int j = 0; j < 2; j++) {
+        double x = job->low + (job->high - job->low) * rng_double(u[2 * j], u[2 * j + 1]);
+        out[j] = x >= job->high && job->low < job->high ? nextafter(job->high, job->low) : x;
+    }
+}
+
+static inline void bernoulli_floats(const RandomJob *job, const uint32_t u[4], float out[4]) {
+    for (int j = 0; j < 4; j++) out[j] = (double)u[j] * 0x1p-32 < job->low ? 1 : 0;
+}
+
+static inline void bernoulli_doubles(const RandomJob *job, const uint32_t u[4], double out[4]) {
+    for (int j = 0; j < 4; j++) out[j] = (double)u[j] * 0x1p-32 < job->low ? 1 : 0;
+}
+
+/* Pairs of independent normal numbers from pairs of uniform ones (Box and Muller 1958). */
+static inline void normal_floats(const RandomJob *job, const uint32_t u[4], float out[4]) {
+    (void)job;
+    for (int j = 0; j < 4; j += 2) {
+        float radius = sqrtf(-2 * logf(((float)u[j] + 1) * 0x1p-32f)), angle = (float)u[j + 1] * (float)(TAU * 0x1p-32);
+        out[j] = radius * cosf(angle);
+        out[j + 1] = radius * sinf(angle);
+    }
+}
+
+static inline void normal_doubles(const RandomJob *job, const uint32_t u[4], double out[2]) {
+    (void)job;
+    double radius = sqrt(-2 * log(1 - rng_double(u[0], u[1]))), angle = TAU * rng_double(u[2], u[3]);
+    out[0] = radius * cos(angle);
+    out[1] = radius * sin(angle);
+}
+
+/* The task that fills a chunk with [kind]s, [step] of them a block. */
+#define RANDOM_TASK(kind, type, step)                                                                                  \
+    static void kind##_task(void *arg, int64_t task) {                                                                 \
+        const RandomJob *job = arg;                                                                                    \
+        type *to = (type *)(void *)job->data, last[step];                                                              \
+        int64_t i = task * CHUNK, end = i + CHUNK < job->size ? i + CHUNK : job->size;                                 \
+        for (; i < end; i += step) {                                                                                   \
+            uint32_t u[4];                                                                                             \
+            rng_block(job->key, job->base + (uint64_t)i / step, u);                                                    \
+            kind(job, u, i + step <= end ? to + i : last);                                                             \
+            for (int64_t j = i; i + step > end && j < end; j++) to[j] = last[j - i];                                   \
+        }                                                                                                              \
+    }
+RANDOM_TASK(uniform_floats, float, 4)
+RANDOM_TASK(uniform_doubles, double, 2)
+RANDOM_TASK(bernoulli_floats, float, 4)
+RANDOM_TASK(bernoulli_doubles, double, 4)
+RANDOM_TASK(normal_floats, float, 4)
+RANDOM_TASK(normal_doubles, double, 2)
+
+/* A whole number below [range], from 64 random bits by their high product. */
+static inline uint64_t below(uint64_t range, uint32_t a, uint32_t b) {
+    uint64_t bits = (uint64_t)a << 32 | b, low = (bits & UINT32_MAX) * (range & UINT32_MAX) >> 32;
+    uint64_t cross = (bits >> 32) * (range & UINT32_MAX) + low;
+    uint64_t other = (bits & UINT32_MAX) * (range >> 32) + (cross & UINT32_MAX);
+    return (bits >> 32) * (range >> 32) + (cross >> 32) + (other >> 32);
+}
+
+static bool uniform_fill(OpCall *call, double low, double high) {
+    if (call->spec[0].dtype == DTYPE_f32) return random_fill(call, 4, uniform_floats_task, low, high);
+    return random_fill(call, 2, uniform_doubles_task, low, high);
+}
+
+bool rand_run(OpCall *call) { return uniform_fill(call, 0, 1); }
+bool uniform_run(OpCall *call) { return uniform_fill(call, call->attr[0].num, call->attr[1].num); }
+
+bool randn_run(OpCall *call) {
+    if (call->spec[0].dtype == DTYPE_f32) return random_fill(call, 4, normal_floats_task, 0, 0);
+    return random_fill(call, 2, normal_doubles_task, 0, 0);
+}
+
+bool shape_bernoulli(OpCall *call) {
+    double p = call->attr[0].num;
+    if (!(p >= 0 && p <= 1)) return op_error(call, ERROR_value, "p must lie between 0 and 1, not %g", p);
+    return spec_floats(call, &call->attr[1], call->attr[2].dtype);
+}
+
+bool bernoulli_run(OpCall *call) {
+    if (call->spec[0].dtype == DTYPE_f32) return random_fill(call, 4, bernoulli_floats_task, call->attr[0].num, 0);
+    return random_fill(call, 4, bernoulli_doubles_task, call->attr[0].num, 0);
+}
+
+bool shape_randint(OpCall *call) {
+    if (call->attr[0].i < call->attr[1].i) return spec_from(call, &call->attr[2], DTYPE_i64);
+    return op_error(call, ERROR_value, "there is no int from %lld to below %lld", (long long)call->attr[0].i,
+                    (long long)call->attr[1].i);
+}
+
+bool randint_run(OpCall *call) {
+    int64_t *to = (int64_t *)(void *)call->out[0]->data, size = tensor_size(call->out[0]);
+    uint64_t low = (uint64_t)call->attr[0].i, range = (uint64_t)call->attr[1].i - low;
+    uint64_t base = rng_take(call->ctx, ((uint64_t)size + 1) / 2);
+    for (int64_t i = 0; i < size; i++) {
+        uint32_t u[4];
+        rng_block(call->ctx->seed, base + (uint64_t)i / 2, u);
+        to[i] = (int64_t)(low + below(range, u[i % 2 * 2], u[i % 2 * 2 + 1]));
+    }
+    return true;
+}
+
+bool shape_randperm(OpCall *call) { return spec_vector(call, call->attr[0].i, DTYPE_i64); }
+
+bool randperm_run(OpCall *call) {
+    int64_t *to = (int64_t *)(void *)call->out[0]->data, size = tensor_size(call->out[0]);
+    uint64_t base = rng_take(call->ctx, ((uint64_t)size + 1) / 2);
+    for (int64_t i = 0; i < size; i++) {              /* the inside-out shuffle */
+        uint32_t u[4];
+        rng_block(call->ctx->seed, base + (uint64_t)i / 2, u);
+        int64_t j = (int64_t)below((uint64_t)i + 1, u[i % 2 * 2], u[i % 2 * 2 + 1]);
+        to[i] = to[j];
+        to[j] = i;
+    }
+    return true;
+}
+
+bool dropout_run(OpCall *call) {
+    Tensor *x = call->in[0];
+    double p = call->attr[0].num;
+    if (!(p >= 0 && p <= 1)) return op_error(call, ERROR_value, "p must lie between 0 and 1, not %g", p);
+    if (dtype_class((Dtype)x->dtype) != CLASS_FLOAT)
+        return op_error(call, ERROR_dtype, "x must be floats, not %s", dtype_name((Dtype)x->dtype));
+    Scope s;
+    scope_init(&s, call->ctx);
+    Attr attr[3] = {attr_num(1 - p), attr_ints(x->ndim, x->shape), attr_dtype((Dtype)x->dtype)};
+    Tensor *kept = s_op(&s, OP_bernoulli, 0, NULL, attr, 0);
+    call->out[0] = tensor_retain(s_mul(&s, x, s_scale(&s, kept, p < 1 ? 1 / (1 - p) : 0)));
+    scope_clear(&s);
+    return call->out[0] != NULL;
+}
