@@ -14,7 +14,8 @@
 
 /* ---- shape rules: attr[at] is the shape, attr[at + 1] the dtype ---- */
 
-static bool spec_from(OpCall *call, const Attr *shape, Dtype dtype) {
+static bool spec_from(OpCall *call, const Attr *shape, Dtype dtype)
+{
     TensorSpec *spec = &call->spec[0];
     spec->dtype = dtype;
     spec->ndim = shape->ints.count;
@@ -26,7 +27,8 @@ static bool spec_from(OpCall *call, const Attr *shape, Dtype dtype) {
     return true;
 }
 
-static bool spec_floats(OpCall *call, const Attr *shape, Dtype dtype) {
+static bool spec_floats(OpCall *call, const Attr *shape, Dtype dtype)
+{
     if (dtype_class(dtype) == CLASS_FLOAT) return spec_from(call, shape, dtype);
     return op_error(call, ERROR_dtype, "the result is floats, not %s", dtype_name(dtype));
 }
@@ -36,21 +38,24 @@ bool shape_full(OpCall *call) { return spec_from(call, &call->attr[0], call->att
 bool shape_random(OpCall *call) { return spec_floats(call, &call->attr[0], call->attr[1].dtype); }
 bool shape_uniform(OpCall *call) { return spec_floats(call, &call->attr[2], call->attr[3].dtype); }
 
-static bool spec_vector(OpCall *call, int64_t count, Dtype dtype) {
+static bool spec_vector(OpCall *call, int64_t count, Dtype dtype)
+{
     Attr shape = attr_ints(1, &count);
     return spec_from(call, &shape, dtype);
 }
 
 /* ---- constants ---- */
 
-static bool fill(OpCall *call, double value) {
+static bool fill(OpCall *call, double value)
+{
     Tensor *number = tensor_scalar(call->ctx, (Dtype)call->out[0]->dtype, value);
     bool done = number != NULL && tensor_assign(call->ctx, call->out[0], number);
     tensor_release(number);
     return done;
 }
 
-bool zeros_run(OpCall *call) {
+bool zeros_run(OpCall *call)
+{
     Tensor *out = call->out[0];
     memset(out->data, 0, (size_t)tensor_size(out) * dtype_size((Dtype)out->dtype));
     return true;
@@ -59,13 +64,15 @@ bool zeros_run(OpCall *call) {
 bool ones_run(OpCall *call) { return fill(call, 1); }
 bool full_run(OpCall *call) { return fill(call, call->attr[1].num); }
 
-bool shape_eye(OpCall *call) {
+bool shape_eye(OpCall *call)
+{
     int64_t shape[2] = {call->attr[0].i, call->attr[1].none ? call->attr[0].i : call->attr[1].i};
     Attr square = attr_ints(2, shape);
     return spec_from(call, &square, call->attr[2].dtype);
 }
 
-bool eye_run(OpCall *call) {
+bool eye_run(OpCall *call)
+{
     Tensor *out = call->out[0];
     int64_t rows = out->shape[0], columns = out->shape[1];
     if (!zeros_run(call)) return false;
@@ -77,13 +84,15 @@ bool eye_run(OpCall *call) {
 
 typedef struct Run { double start, stop, step; } Run;
 
-static Run run_of(const OpCall *call) {
+static Run run_of(const OpCall *call)
+{
     Run run = {call->attr[0].num, call->attr[1].num, call->attr[2].num};
     if (call->attr[1].none) run = (Run){0, call->attr[0].num, call->attr[2].num};
     return run;
 }
 
-bool shape_arange(OpCall *call) {
+bool shape_arange(OpCall *call)
+{
     Run run = run_of(call);
     bool whole = run.start == floor(run.start) && run.stop == floor(run.stop) && run.step == floor(run.step);
     double count = ceil((run.stop - run.start) / run.step);
@@ -94,7 +103,8 @@ bool shape_arange(OpCall *call) {
     return spec_vector(call, count > 0 ? (int64_t)count : 0, dtype);
 }
 
-bool arange_run(OpCall *call) {
+bool arange_run(OpCall *call)
+{
     Run run = run_of(call);
     Tensor *out = call->out[0];
     int64_t count = tensor_size(out);
@@ -109,7 +119,8 @@ bool arange_run(OpCall *call) {
 
 bool shape_linspace(OpCall *call) { return spec_vector(call, call->attr[2].i, call->attr[3].dtype); }
 
-bool linspace_run(OpCall *call) {
+bool linspace_run(OpCall *call)
+{
     double start = call->attr[0].num, stop = call->attr[1].num;
     int64_t count = call->attr[2].i;
     for (int64_t i = 0; i < count; i++) {
@@ -129,7 +140,8 @@ typedef struct RandomJob {
 } RandomJob;
 
 /* Runs [task] over chunks; [per_block] elements come from one block of 128 bits. */
-static bool random_fill(OpCall *call, int per_block, void (*task)(void *, int64_t), double low, double high) {
+static bool random_fill(OpCall *call, int per_block, void (*task)(void *, int64_t), double low, double high)
+{
     Tensor *out = call->out[0];
     int64_t size = tensor_size(out);
     uint64_t blocks = ((uint64_t)size + (uint64_t)per_block - 1) / (uint64_t)per_block;
@@ -139,7 +151,8 @@ static bool random_fill(OpCall *call, int per_block, void (*task)(void *, int64_
 
 /* What one block of the generator gives of each kind. */
 
-static inline void uniform_floats(const RandomJob *job, const uint32_t u[4], float out[4]) {
+static inline void uniform_floats(const RandomJob *job, const uint32_t u[4], float out[4])
+{
     float low = (float)job->low, high = (float)job->high;
     for (int j = 0; j < 4; j++) {
         float x = low + (high - low) * rng_float(u[j]);
@@ -147,23 +160,27 @@ static inline void uniform_floats(const RandomJob *job, const uint32_t u[4], flo
     }
 }
 
-static inline void uniform_doubles(const RandomJob *job, const uint32_t u[4], double out[2]) {
+static inline void uniform_doubles(const RandomJob *job, const uint32_t u[4], double out[2])
+{
     for (int j = 0; j < 2; j++) {
         double x = job->low + (job->high - job->low) * rng_double(u[2 * j], u[2 * j + 1]);
         out[j] = x >= job->high && job->low < job->high ? nextafter(job->high, job->low) : x;
     }
 }
 
-static inline void bernoulli_floats(const RandomJob *job, const uint32_t u[4], float out[4]) {
+static inline void bernoulli_floats(const RandomJob *job, const uint32_t u[4], float out[4])
+{
     for (int j = 0; j < 4; j++) out[j] = (double)u[j] * 0x1p-32 < job->low ? 1 : 0;
 }
 
-static inline void bernoulli_doubles(const RandomJob *job, const uint32_t u[4], double out[4]) {
+static inline void bernoulli_doubles(const RandomJob *job, const uint32_t u[4], double out[4])
+{
     for (int j = 0; j < 4; j++) out[j] = (double)u[j] * 0x1p-32 < job->low ? 1 : 0;
 }
 
 /* Pairs of independent normal numbers from pairs of uniform ones (Box and Muller 1958). */
-static inline void normal_floats(const RandomJob *job, const uint32_t u[4], float out[4]) {
+static inline void normal_floats(const RandomJob *job, const uint32_t u[4], float out[4])
+{
     (void)job;
     for (int j = 0; j < 4; j += 2) {
         float radius = sqrtf(-2 * logf(((float)u[j] + 1) * 0x1p-32f)), angle = (float)u[j + 1] * (float)(TAU * 0x1p-32);
@@ -172,7 +189,8 @@ static inline void normal_floats(const RandomJob *job, const uint32_t u[4], floa
     }
 }
 
-static inline void normal_doubles(const RandomJob *job, const uint32_t u[4], double out[2]) {
+static inline void normal_doubles(const RandomJob *job, const uint32_t u[4], double out[2])
+{
     (void)job;
     double radius = sqrt(-2 * log(1 - rng_double(u[0], u[1]))), angle = TAU * rng_double(u[2], u[3]);
     out[0] = radius * cos(angle);
@@ -200,14 +218,16 @@ RANDOM_TASK(normal_floats, float, 4)
 RANDOM_TASK(normal_doubles, double, 2)
 
 /* A whole number below [range], from 64 random bits by their high product. */
-static inline uint64_t below(uint64_t range, uint32_t a, uint32_t b) {
+static inline uint64_t below(uint64_t range, uint32_t a, uint32_t b)
+{
     uint64_t bits = (uint64_t)a << 32 | b, low = (bits & UINT32_MAX) * (range & UINT32_MAX) >> 32;
     uint64_t cross = (bits >> 32) * (range & UINT32_MAX) + low;
     uint64_t other = (bits & UINT32_MAX) * (range >> 32) + (cross & UINT32_MAX);
     return (bits >> 32) * (range >> 32) + (cross >> 32) + (other >> 32);
 }
 
-static bool uniform_fill(OpCall *call, double low, double high) {
+static bool uniform_fill(OpCall *call, double low, double high)
+{
     if (call->spec[0].dtype == DTYPE_f32) return random_fill(call, 4, uniform_floats_task, low, high);
     return random_fill(call, 2, uniform_doubles_task, low, high);
 }
@@ -215,29 +235,34 @@ static bool uniform_fill(OpCall *call, double low, double high) {
 bool rand_run(OpCall *call) { return uniform_fill(call, 0, 1); }
 bool uniform_run(OpCall *call) { return uniform_fill(call, call->attr[0].num, call->attr[1].num); }
 
-bool randn_run(OpCall *call) {
+bool randn_run(OpCall *call)
+{
     if (call->spec[0].dtype == DTYPE_f32) return random_fill(call, 4, normal_floats_task, 0, 0);
     return random_fill(call, 2, normal_doubles_task, 0, 0);
 }
 
-bool shape_bernoulli(OpCall *call) {
+bool shape_bernoulli(OpCall *call)
+{
     double p = call->attr[0].num;
     if (!(p >= 0 && p <= 1)) return op_error(call, ERROR_value, "p must lie between 0 and 1, not %g", p);
     return spec_floats(call, &call->attr[1], call->attr[2].dtype);
 }
 
-bool bernoulli_run(OpCall *call) {
+bool bernoulli_run(OpCall *call)
+{
     if (call->spec[0].dtype == DTYPE_f32) return random_fill(call, 4, bernoulli_floats_task, call->attr[0].num, 0);
     return random_fill(call, 4, bernoulli_doubles_task, call->attr[0].num, 0);
 }
 
-bool shape_randint(OpCall *call) {
+bool shape_randint(OpCall *call)
+{
     if (call->attr[0].i < call->attr[1].i) return spec_from(call, &call->attr[2], DTYPE_i64);
     return op_error(call, ERROR_value, "there is no int from %lld to below %lld", (long long)call->attr[0].i,
                     (long long)call->attr[1].i);
 }
 
-bool randint_run(OpCall *call) {
+bool randint_run(OpCall *call)
+{
     int64_t *to = (int64_t *)(void *)call->out[0]->data, size = tensor_size(call->out[0]);
     uint64_t low = (uint64_t)call->attr[0].i, range = (uint64_t)call->attr[1].i - low;
     uint64_t base = rng_take(call->ctx, ((uint64_t)size + 1) / 2);
@@ -251,7 +276,8 @@ bool randint_run(OpCall *call) {
 
 bool shape_randperm(OpCall *call) { return spec_vector(call, call->attr[0].i, DTYPE_i64); }
 
-bool randperm_run(OpCall *call) {
+bool randperm_run(OpCall *call)
+{
     int64_t *to = (int64_t *)(void *)call->out[0]->data, size = tensor_size(call->out[0]);
     uint64_t base = rng_take(call->ctx, ((uint64_t)size + 1) / 2);
     for (int64_t i = 0; i < size; i++) {              /* the inside-out shuffle */
@@ -264,7 +290,8 @@ bool randperm_run(OpCall *call) {
     return true;
 }
 
-bool dropout_run(OpCall *call) {
+bool dropout_run(OpCall *call)
+{
     Tensor *x = call->in[0];
     double p = call->attr[0].num;
     if (!(p >= 0 && p <= 1)) return op_error(call, ERROR_value, "p must lie between 0 and 1, not %g", p);

@@ -38,7 +38,8 @@ typedef struct Product {
 
 /* ---- shapes ---- */
 
-bool shape_matmul(OpCall *call) {
+bool shape_matmul(OpCall *call)
+{
     const Tensor *a = call->in[0], *b = call->in[1];
     if (a->ndim == 0 || b->ndim == 0)
         return op_error(call, ERROR_shape, "a 0-d tensor is no matrix; `*` multiplies by it");
@@ -65,7 +66,8 @@ bool shape_matmul(OpCall *call) {
 /* ---- operands ---- */
 
 /* Whether [rows, columns] with these strides is a matrix that BLAS can read, and how. */
-static bool blas_layout(int64_t rows, int64_t columns, int64_t row, int64_t column, Operand *operand) {
+static bool blas_layout(int64_t rows, int64_t columns, int64_t row, int64_t column, Operand *operand)
+{
     if ((column == 1 || columns <= 1) && (row >= columns || rows <= 1)) {
         operand->transposed = false;
         operand->lead = rows <= 1 || row < 1 ? (columns > 0 ? columns : 1) : row;
@@ -81,7 +83,8 @@ static bool blas_layout(int64_t rows, int64_t columns, int64_t row, int64_t colu
 
 /* Fills [operand] from x seen as [batch…, rows, columns]; a vector is a row on the left and a column on the right.
    Copies what BLAS cannot read. */
-static bool operand_make(OpCall *call, const Product *p, Tensor *x, bool left, Operand *operand) {
+static bool operand_make(OpCall *call, const Product *p, Tensor *x, bool left, Operand *operand)
+{
     int64_t rows = left ? p->m : p->k, columns = left ? p->k : p->n;
     operand->tensor = x->dtype == p->dtype ? tensor_retain(x) : tensor_cast(call->ctx, x, p->dtype);
     for (int attempt = 0; operand->tensor != NULL; attempt++) {
@@ -102,7 +105,8 @@ static bool operand_make(OpCall *call, const Product *p, Tensor *x, bool left, O
 }
 
 /* [b, m, k] @ [k, n] is one product of b·m rows when the rows of all batches are evenly spaced. */
-static void merge_batches(Product *p) {
+static void merge_batches(Product *p)
+{
     if (p->a.transposed) return;
     int64_t step = p->a.lead, rows = p->m;
     if (rows == 1 && p->n_batch > 0) step = p->a.batch[p->n_batch - 1];
@@ -118,7 +122,8 @@ static void merge_batches(Product *p) {
     p->batches = 1;
 }
 
-static bool product_make(OpCall *call, Product *p) {
+static bool product_make(OpCall *call, Product *p)
+{
     const Tensor *a = call->in[0], *b = call->in[1];
     const TensorSpec *spec = &call->spec[0];
     p->dtype = spec->dtype;
@@ -132,7 +137,8 @@ static bool product_make(OpCall *call, Product *p) {
     return operand_make(call, p, call->in[0], true, &p->a) && operand_make(call, p, call->in[1], false, &p->b);
 }
 
-static void product_clear(Product *p) {
+static void product_clear(Product *p)
+{
     tensor_release(p->a.tensor);
     tensor_release(p->b.tensor);
     scratch_release(p->partial);
@@ -143,7 +149,8 @@ static void product_clear(Product *p) {
 static int64_t parts_of(int64_t size, int64_t part) { return (size + part - 1) / part; }
 
 /* Cuts the longer side until there are enough tiles, then k where the result is small and k long. */
-static void choose_tiles(Product *p) {
+static void choose_tiles(Product *p)
+{
     double work = (double)p->m * (double)p->n * (double)p->k;
     double want = work / TILE_WORK > 16 ? 16 : work / TILE_WORK, most = work / TILE_MOST;
     if (most > want) want = most;
@@ -184,7 +191,8 @@ SMALL_PRODUCT(small_double, double)
 
 /* out[m, n] = a b for one tile; [a], [b] and [out] are at its first elements, rows of out are [row] apart. */
 static void tile_product(const Product *p, int64_t m, int64_t n, int64_t k, const char *a, const char *b, char *out,
-                         int64_t row) {
+                         int64_t row)
+{
     char ta = p->a.transposed ? 'T' : 'N', tb = p->b.transposed ? 'T' : 'N';
     int64_t ar = p->a.transposed ? 1 : p->a.lead, ac = p->a.transposed ? p->a.lead : 1;
     int64_t br = p->b.transposed ? 1 : p->b.lead, bc = p->b.transposed ? p->b.lead : 1;
@@ -200,7 +208,8 @@ static void tile_product(const Product *p, int64_t m, int64_t n, int64_t k, cons
     }
 }
 
-static void add_bias(const Product *p, int64_t m, int64_t n, int64_t first, char *out, int64_t row) {
+static void add_bias(const Product *p, int64_t m, int64_t n, int64_t first, char *out, int64_t row)
+{
     if (p->dtype == DTYPE_f32) {
         const float *bias = (const float *)(const void *)p->bias->data + first;
         for (int64_t i = 0; i < m; i++) {
@@ -217,7 +226,8 @@ static void add_bias(const Product *p, int64_t m, int64_t n, int64_t first, char
 }
 
 /* Where batch number [batch] of each operand starts, in elements. */
-static void batch_offsets(const Product *p, int64_t batch, int64_t *a, int64_t *b) {
+static void batch_offsets(const Product *p, int64_t batch, int64_t *a, int64_t *b)
+{
     *a = *b = 0;
     for (int d = p->n_batch - 1; d >= 0; d--) {
         int64_t at = batch % p->shape[d];
@@ -227,7 +237,8 @@ static void batch_offsets(const Product *p, int64_t batch, int64_t *a, int64_t *
     }
 }
 
-static void tile_task(void *arg, int64_t task) {
+static void tile_task(void *arg, int64_t task)
+{
     const Product *p = arg;
     int64_t width = (int64_t)dtype_size(p->dtype);
     int64_t tile_k = task % p->tiles_k, tile_n = task / p->tiles_k % p->tiles_n;
@@ -249,7 +260,8 @@ static void tile_task(void *arg, int64_t task) {
 }
 
 /* Adds the parts of a product whose k was cut, in their order. */
-static void sum_partials(const Product *p) {
+static void sum_partials(const Product *p)
+{
     int64_t size = p->m * p->n;
     for (int64_t part = 0; part < p->tiles_k; part++) {
         for (int64_t i = 0; i < size; i++) {
@@ -267,7 +279,8 @@ static void sum_partials(const Product *p) {
     if (p->bias != NULL) add_bias(p, p->m, p->n, 0, p->out, p->n);
 }
 
-static bool product_run(OpCall *call, Product *p) {
+static bool product_run(OpCall *call, Product *p)
+{
     int64_t width = (int64_t)dtype_size(p->dtype);
     merge_batches(p);
     if (p->m == 0 || p->n == 0 || p->batches == 0) return true;
@@ -311,7 +324,8 @@ static void int_task(void *arg, int64_t row) {                     /* one row of
 }
 
 /* In 64 bits, then cut to the dtype: the low bits of a product do not depend on the high ones. */
-static bool int_matmul(OpCall *call, Product *p, Tensor **wide) {
+static bool int_matmul(OpCall *call, Product *p, Tensor **wide)
+{
     p->dtype = DTYPE_i64;
     const Tensor *out = call->out[0];
     *wide = tensor_new(call->ctx, DTYPE_i64, out->ndim, out->shape);
@@ -329,7 +343,8 @@ static bool int_matmul(OpCall *call, Product *p, Tensor **wide) {
 
 /* ---- matmul ---- */
 
-bool matmul_run(OpCall *call) {
+bool matmul_run(OpCall *call)
+{
     Product p = {0};
     Tensor *wide = NULL;
     bool done = product_make(call, &p);
@@ -347,13 +362,15 @@ bool matmul_run(OpCall *call) {
 }
 
 /* x as [rows, last axis]. */
-static Tensor *as_rows(Scope *s, Tensor *x, const TensorSpec *spec) {
+static Tensor *as_rows(Scope *s, Tensor *x, const TensorSpec *spec)
+{
     int64_t shape[2] = {1, spec->shape[spec->ndim - 1]};
     for (int d = 0; d < spec->ndim - 1; d++) shape[0] *= spec->shape[d];
     return s_reshape(s, x, 2, shape);
 }
 
-bool matmul_grad(GradCall *g) {
+bool matmul_grad(GradCall *g)
+{
     Scope *s = g->s;
     const TensorSpec *sa = &g->in_spec[0], *sb = &g->in_spec[1];
     Tensor *a = g->in[0], *b = g->in[1], *dy = g->dy[0];
@@ -390,7 +407,8 @@ bool matmul_grad(GradCall *g) {
 
 /* ---- linear ---- */
 
-bool shape_linear(OpCall *call) {
+bool shape_linear(OpCall *call)
+{
     const Tensor *x = call->in[0], *weight = call->in[1], *bias = call->in[2];
     if (x->ndim < 1) return op_error(call, ERROR_shape, "x is a number, it needs an axis of inputs");
     if (weight->ndim != 2) return op_error(call, ERROR_shape, "weight is [outputs, inputs], not %d axes", weight->ndim);
@@ -405,7 +423,8 @@ bool shape_linear(OpCall *call) {
     return true;
 }
 
-bool linear_run(OpCall *call) {
+bool linear_run(OpCall *call)
+{
     const Tensor *weight = call->in[1];
     Tensor *flipped = tensor_view(call->ctx, weight, 2, (int64_t[2]){weight->shape[1], weight->shape[0]},
                                   (int64_t[2]){weight->stride[1], weight->stride[0]}, 0);
@@ -428,7 +447,8 @@ bool linear_run(OpCall *call) {
     return done;
 }
 
-bool linear_grad(GradCall *g) {
+bool linear_grad(GradCall *g)
+{
     Scope *s = g->s;
     Tensor *x = g->in[0], *weight = g->in[1], *dy = g->dy[0];
     if (g->wants[0]) {

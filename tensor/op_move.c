@@ -11,7 +11,8 @@
 
 /* ---- making views ---- */
 
-static Tensor *view_of(OpCall *call, Tensor *x, int ndim, const int64_t *shape, const int64_t *stride, int64_t offset) {
+static Tensor *view_of(OpCall *call, Tensor *x, int ndim, const int64_t *shape, const int64_t *stride, int64_t offset)
+{
     int64_t size = 1;
     for (int d = 0; d < ndim; d++) size *= shape[d];
     if (size == 0) return tensor_new(call->ctx, (Dtype)x->dtype, ndim, shape);
@@ -22,7 +23,8 @@ static Tensor *view_of(OpCall *call, Tensor *x, int ndim, const int64_t *shape, 
     return dense;
 }
 
-static void dense_strides(int ndim, const int64_t *shape, int64_t *stride) {
+static void dense_strides(int ndim, const int64_t *shape, int64_t *stride)
+{
     int64_t step = 1;
     for (int d = ndim - 1; d >= 0; d--) {
         stride[d] = step;
@@ -30,19 +32,22 @@ static void dense_strides(int ndim, const int64_t *shape, int64_t *stride) {
     }
 }
 
-static bool finish(OpCall *call, Tensor *owned) {
+static bool finish(OpCall *call, Tensor *owned)
+{
     call->out[0] = owned;
     call->n_out = 1;
     return owned != NULL;
 }
 
-static bool has_room(OpCall *call, int ndim) {
+static bool has_room(OpCall *call, int ndim)
+{
     if (ndim <= TENSOR_MAX_DIMS) return true;
     return op_error(call, ERROR_shape, "the result would have %d axes, more than %d", ndim, TENSOR_MAX_DIMS);
 }
 
 /* Strides that show x under [shape] (same size, not empty) without moving an element; false when none exist. */
-static bool reshape_strides(const Tensor *x, int ndim, const int64_t *shape, int64_t *stride) {
+static bool reshape_strides(const Tensor *x, int ndim, const int64_t *shape, int64_t *stride)
+{
     int d = x->ndim - 1, v = ndim - 1;
     while (d >= 0) {
         int64_t base = x->stride[d], have = x->shape[d];
@@ -63,7 +68,8 @@ static bool reshape_strides(const Tensor *x, int ndim, const int64_t *shape, int
 }
 
 /* x under a new shape of the same size: a view where strides allow, else a dense copy. */
-static bool reshape_to(OpCall *call, int ndim, const int64_t *shape) {
+static bool reshape_to(OpCall *call, int ndim, const int64_t *shape)
+{
     Tensor *x = call->in[0];
     int64_t stride[TENSOR_MAX_DIMS];
     dense_strides(ndim, shape, stride);
@@ -79,7 +85,8 @@ static bool reshape_to(OpCall *call, int ndim, const int64_t *shape) {
 
 /* ---- shape ---- */
 
-bool reshape_run(OpCall *call) {
+bool reshape_run(OpCall *call)
+{
     Tensor *x = call->in[0];
     int ndim = call->attr[0].ints.count, unknown = -1;
     int64_t shape[TENSOR_MAX_DIMS], size = tensor_size(x), known = 1;
@@ -106,14 +113,16 @@ bool reshape_run(OpCall *call) {
 }
 
 /* Back to the input's shape: the gradient of every row that only regroups axes. */
-static bool grad_reshape(GradCall *g) {
+static bool grad_reshape(GradCall *g)
+{
     if (g->wants[0]) g->dx[0] = s_reshape(g->s, g->dy[0], g->in_spec[0].ndim, g->in_spec[0].shape);
     return !g->wants[0] || g->dx[0] != NULL;
 }
 
 bool reshape_grad(GradCall *g) { return grad_reshape(g); }
 
-bool flatten_run(OpCall *call) {
+bool flatten_run(OpCall *call)
+{
     Tensor *x = call->in[0];
     if (x->ndim == 0) return reshape_to(call, 1, (int64_t[]){1});
     int first, last, ndim = 0;
@@ -130,7 +139,8 @@ bool flatten_run(OpCall *call) {
 
 bool flatten_grad(GradCall *g) { return grad_reshape(g); }
 
-bool squeeze_run(OpCall *call) {
+bool squeeze_run(OpCall *call)
+{
     Tensor *x = call->in[0];
     bool chosen[TENSOR_MAX_DIMS];
     if (!op_axes(call, &call->attr[0], x->ndim, chosen)) return false;
@@ -148,7 +158,8 @@ bool squeeze_run(OpCall *call) {
 
 bool squeeze_grad(GradCall *g) { return grad_reshape(g); }
 
-bool unsqueeze_run(OpCall *call) {
+bool unsqueeze_run(OpCall *call)
+{
     Tensor *x = call->in[0];
     int axis;
     if (!has_room(call, x->ndim + 1) || !op_axis(call, call->attr[0].i, x->ndim + 1, &axis)) return false;
@@ -164,7 +175,8 @@ bool unsqueeze_grad(GradCall *g) { return grad_reshape(g); }
 
 /* ---- order of axes ---- */
 
-static bool permuted(OpCall *call, const int *order) {
+static bool permuted(OpCall *call, const int *order)
+{
     Tensor *x = call->in[0];
     int64_t shape[TENSOR_MAX_DIMS], stride[TENSOR_MAX_DIMS];
     for (int d = 0; d < x->ndim; d++) {
@@ -174,7 +186,8 @@ static bool permuted(OpCall *call, const int *order) {
     return finish(call, view_of(call, x, x->ndim, shape, stride, 0));
 }
 
-bool permute_run(OpCall *call) {
+bool permute_run(OpCall *call)
+{
     Tensor *x = call->in[0];
     const Attr *axes = &call->attr[0];
     int order[TENSOR_MAX_DIMS];
@@ -189,7 +202,8 @@ bool permute_run(OpCall *call) {
     return permuted(call, order);
 }
 
-bool permute_grad(GradCall *g) {
+bool permute_grad(GradCall *g)
+{
     if (!g->wants[0]) return true;
     int back[TENSOR_MAX_DIMS], ndim = g->in_spec[0].ndim;
     for (int d = 0; d < ndim; d++) {
@@ -200,7 +214,8 @@ bool permute_grad(GradCall *g) {
     return g->dx[0] != NULL;
 }
 
-bool transpose_run(OpCall *call) {
+bool transpose_run(OpCall *call)
+{
     Tensor *x = call->in[0];
     int order[TENSOR_MAX_DIMS], a, b;
     for (int d = 0; d < x->ndim; d++) order[d] = d;
@@ -210,12 +225,14 @@ bool transpose_run(OpCall *call) {
     return permuted(call, order);
 }
 
-bool transpose_grad(GradCall *g) {
+bool transpose_grad(GradCall *g)
+{
     if (g->wants[0]) g->dx[0] = s_transpose(g->s, g->dy[0], (int)g->attr[0].i, (int)g->attr[1].i);
     return !g->wants[0] || g->dx[0] != NULL;
 }
 
-bool flip_run(OpCall *call) {
+bool flip_run(OpCall *call)
+{
     Tensor *x = call->in[0];
     bool chosen[TENSOR_MAX_DIMS];
     if (!op_axes(call, &call->attr[0], x->ndim, chosen)) return false;
@@ -227,12 +244,14 @@ bool flip_run(OpCall *call) {
     return finish(call, view_of(call, x, x->ndim, x->shape, stride, offset));
 }
 
-bool flip_grad(GradCall *g) {
+bool flip_grad(GradCall *g)
+{
     if (g->wants[0]) g->dx[0] = s_op(g->s, OP_flip, 1, &g->dy[0], g->attr, 0);
     return !g->wants[0] || g->dx[0] != NULL;
 }
 
-bool expand_run(OpCall *call) {
+bool expand_run(OpCall *call)
+{
     Tensor *x = call->in[0];
     const Attr *want = &call->attr[0];
     int ndim = want->ints.count, lead = ndim - x->ndim;
@@ -252,7 +271,8 @@ bool expand_run(OpCall *call) {
     return finish(call, view_of(call, x, ndim, shape, stride, 0));
 }
 
-bool expand_grad(GradCall *g) {
+bool expand_grad(GradCall *g)
+{
     if (g->wants[0]) g->dx[0] = s_sum_to(g->s, g->dy[0], &g->in_spec[0]);
     return !g->wants[0] || g->dx[0] != NULL;
 }
@@ -261,7 +281,8 @@ bool expand_grad(GradCall *g) {
 
 /* Python's slice arithmetic: clamps, negative bounds count from the end. [count] elements from [first]. */
 static void slice_bounds(const Attr *start, const Attr *stop, int64_t step, int64_t size, int64_t *first,
-                         int64_t *count) {
+                         int64_t *count)
+{
     int64_t low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
     int64_t a = step > 0 ? low : high, b = step > 0 ? high : low;
     if (!start->none) a = start->i < 0 ? start->i + size : start->i;
@@ -273,7 +294,8 @@ static void slice_bounds(const Attr *start, const Attr *stop, int64_t step, int6
     *count = span <= 0 ? 0 : (span - 1) / width + 1;
 }
 
-bool slice_run(OpCall *call) {
+bool slice_run(OpCall *call)
+{
     Tensor *x = call->in[0];
     int axis;
     int64_t step = call->attr[3].i, first, count;
@@ -288,12 +310,14 @@ bool slice_run(OpCall *call) {
     return finish(call, view_of(call, x, x->ndim, shape, stride, first * x->stride[axis]));
 }
 
-static Tensor *unslice(Scope *s, Tensor *dy, int axis, int64_t start, int64_t step, int64_t size) {
+static Tensor *unslice(Scope *s, Tensor *dy, int axis, int64_t start, int64_t step, int64_t size)
+{
     Attr attr[4] = {attr_int(axis), attr_int(start), attr_int(step), attr_int(size)};
     return s_op(s, OP_unslice, 1, &dy, attr, 0);
 }
 
-bool slice_grad(GradCall *g) {
+bool slice_grad(GradCall *g)
+{
     if (!g->wants[0]) return true;
     int ndim = g->in_spec[0].ndim;
     int axis = (int)(g->attr[0].i < 0 ? g->attr[0].i + ndim : g->attr[0].i);
@@ -303,7 +327,8 @@ bool slice_grad(GradCall *g) {
     return g->dx[0] != NULL;
 }
 
-bool shape_unslice(OpCall *call) {
+bool shape_unslice(OpCall *call)
+{
     Tensor *x = call->in[0];
     int axis;
     if (!op_axis(call, call->attr[0].i, x->ndim, &axis)) return false;
@@ -318,7 +343,8 @@ bool shape_unslice(OpCall *call) {
     return true;
 }
 
-bool unslice_run(OpCall *call) {
+bool unslice_run(OpCall *call)
+{
     Tensor *x = call->in[0], *out = call->out[0];
     int axis = (int)(call->attr[0].i < 0 ? call->attr[0].i + x->ndim : call->attr[0].i);
     memset(out->data, 0, (size_t)tensor_size(out) * dtype_size((Dtype)out->dtype));
@@ -332,7 +358,8 @@ bool unslice_run(OpCall *call) {
     return done;
 }
 
-bool unslice_grad(GradCall *g) {
+bool unslice_grad(GradCall *g)
+{
     if (!g->wants[0]) return true;
     int axis = (int)(g->attr[0].i < 0 ? g->attr[0].i + g->in_spec[0].ndim : g->attr[0].i);
     int64_t start = g->attr[1].i, step = g->attr[2].i, count = g->in_spec[0].shape[axis];
@@ -343,7 +370,8 @@ bool unslice_grad(GradCall *g) {
     return g->dx[0] != NULL;
 }
 
-bool select_run(OpCall *call) {
+bool select_run(OpCall *call)
+{
     Tensor *x = call->in[0];
     int axis;
     if (!op_axis(call, call->attr[0].i, x->ndim, &axis)) return false;
@@ -361,7 +389,8 @@ bool select_run(OpCall *call) {
     return finish(call, view_of(call, x, ndim, shape, stride, at * x->stride[axis]));
 }
 
-bool select_grad(GradCall *g) {
+bool select_grad(GradCall *g)
+{
     if (!g->wants[0]) return true;
     int ndim = g->in_spec[0].ndim;
     int axis = (int)(g->attr[0].i < 0 ? g->attr[0].i + ndim : g->attr[0].i);
@@ -373,7 +402,8 @@ bool select_grad(GradCall *g) {
 /* ---- joining ---- */
 
 /* Copies x, converted, into out where axis runs from [start]; [ndim] and [shape] as out's view shall have. */
-static bool put_part(OpCall *call, Tensor *x, int ndim, const int64_t *shape, const int64_t *stride, int64_t offset) {
+static bool put_part(OpCall *call, Tensor *x, int ndim, const int64_t *shape, const int64_t *stride, int64_t offset)
+{
     if (tensor_size(x) == 0) return true;
     Tensor *place = tensor_view(call->ctx, call->out[0], ndim, shape, stride, offset);
     bool done = place != NULL && tensor_assign(call->ctx, place, x);
@@ -381,7 +411,8 @@ static bool put_part(OpCall *call, Tensor *x, int ndim, const int64_t *shape, co
     return done;
 }
 
-bool shape_concat(OpCall *call) {
+bool shape_concat(OpCall *call)
+{
     if (call->n_in == 0) return op_error(call, ERROR_shape, "there is nothing to join");
     const Tensor *first = call->in[0];
     int axis;
@@ -405,7 +436,8 @@ bool shape_concat(OpCall *call) {
     return true;
 }
 
-bool concat_run(OpCall *call) {
+bool concat_run(OpCall *call)
+{
     const Tensor *out = call->out[0];
     int axis = (int)(call->attr[0].i < 0 ? call->attr[0].i + out->ndim : call->attr[0].i);
     int64_t offset = 0;
@@ -417,7 +449,8 @@ bool concat_run(OpCall *call) {
     return true;
 }
 
-bool concat_grad(GradCall *g) {
+bool concat_grad(GradCall *g)
+{
     int axis = (int)(g->attr[0].i < 0 ? g->attr[0].i + g->out_spec[0].ndim : g->attr[0].i);
     int64_t start = 0;
     for (int i = 0; i < g->n_in; i++) {
@@ -432,7 +465,8 @@ bool concat_grad(GradCall *g) {
     return true;
 }
 
-bool shape_stack(OpCall *call) {
+bool shape_stack(OpCall *call)
+{
     if (call->n_in == 0) return op_error(call, ERROR_shape, "there is nothing to stack");
     const Tensor *first = call->in[0];
     int axis;
@@ -453,7 +487,8 @@ bool shape_stack(OpCall *call) {
     return true;
 }
 
-bool stack_run(OpCall *call) {
+bool stack_run(OpCall *call)
+{
     const Tensor *out = call->out[0], *first = call->in[0];
     int axis = (int)(call->attr[0].i < 0 ? call->attr[0].i + out->ndim : call->attr[0].i);
     int64_t stride[TENSOR_MAX_DIMS];
@@ -464,7 +499,8 @@ bool stack_run(OpCall *call) {
     return true;
 }
 
-bool stack_grad(GradCall *g) {
+bool stack_grad(GradCall *g)
+{
     for (int i = 0; i < g->n_in; i++) {
         if (!g->wants[i]) continue;
         Attr attr[2] = {g->attr[0], attr_int(i)};
@@ -474,7 +510,8 @@ bool stack_grad(GradCall *g) {
     return true;
 }
 
-bool tile_run(OpCall *call) {
+bool tile_run(OpCall *call)
+{
     Tensor *x = call->in[0];
     const Attr *repeats = &call->attr[0];
     int ndim = repeats->ints.count > x->ndim ? repeats->ints.count : x->ndim, lead = ndim - x->ndim;
@@ -507,7 +544,8 @@ bool tile_run(OpCall *call) {
 
 /* ---- shifting and padding ---- */
 
-bool roll_run(OpCall *call) {
+bool roll_run(OpCall *call)
+{
     Tensor *x = call->in[0];
     const Attr *shift = &call->attr[0], *axes = &call->attr[1];
     int axis;
@@ -538,14 +576,16 @@ bool roll_run(OpCall *call) {
     return done;
 }
 
-bool shape_roll(OpCall *call) {
+bool shape_roll(OpCall *call)
+{
     const Attr *shift = &call->attr[0], *axes = &call->attr[1];
     if (shift->ints.count != 1 && shift->ints.count != axes->ints.count)
         return op_error(call, ERROR_value, "%d shifts for %d axes", shift->ints.count, axes->ints.count);
     return shape_same(call);
 }
 
-bool roll_grad(GradCall *g) {
+bool roll_grad(GradCall *g)
+{
     if (!g->wants[0]) return true;
     Attr attr[2] = {g->attr[0], g->attr[1]};
     for (int k = 0; k < attr[0].ints.count; k++) attr[0].ints.v[k] = -attr[0].ints.v[k];
@@ -553,7 +593,8 @@ bool roll_grad(GradCall *g) {
     return g->dx[0] != NULL;
 }
 
-bool shape_pad(OpCall *call) {
+bool shape_pad(OpCall *call)
+{
     const Tensor *x = call->in[0];
     const Attr *widths = &call->attr[0];
     int pairs = widths->ints.count / 2;
@@ -572,7 +613,8 @@ bool shape_pad(OpCall *call) {
     return true;
 }
 
-bool pad_run(OpCall *call) {
+bool pad_run(OpCall *call)
+{
     Tensor *x = call->in[0], *out = call->out[0];
     Tensor *value = tensor_scalar(call->ctx, (Dtype)x->dtype, call->attr[1].num);
     bool done = value != NULL && tensor_assign(call->ctx, out, value);
@@ -595,7 +637,8 @@ bool pad_run(OpCall *call) {
     return done;
 }
 
-bool pad_grad(GradCall *g) {
+bool pad_grad(GradCall *g)
+{
     if (!g->wants[0]) return true;
     Attr attr[2] = {g->attr[0], attr_num(0)};
     for (int k = 0; k < attr[0].ints.count; k++) attr[0].ints.v[k] = -attr[0].ints.v[k];
@@ -605,13 +648,15 @@ bool pad_grad(GradCall *g) {
 
 /* ---- triangles and diagonals ---- */
 
-bool shape_triangle(OpCall *call) {
+bool shape_triangle(OpCall *call)
+{
     if (call->in[0]->ndim >= 2) return shape_same(call);
     return op_error(call, ERROR_shape, "x needs at least two axes, it has %d", call->in[0]->ndim);
 }
 
 /* Copies x and zeroes what lies above (lower) or below (not lower) diagonal k of the last two axes. */
-static bool triangle(OpCall *call, bool lower) {
+static bool triangle(OpCall *call, bool lower)
+{
     Tensor *x = call->in[0], *out = call->out[0];
     if (!tensor_assign(call->ctx, out, x)) return false;
     int64_t rows = x->shape[x->ndim - 2], columns = x->shape[x->ndim - 1], size = tensor_size(x);
@@ -630,27 +675,31 @@ static bool triangle(OpCall *call, bool lower) {
 
 bool tril_run(OpCall *call) { return triangle(call, true); }
 
-bool tril_grad(GradCall *g) {
+bool tril_grad(GradCall *g)
+{
     if (g->wants[0]) g->dx[0] = s_op(g->s, OP_tril, 1, &g->dy[0], g->attr, 0);
     return !g->wants[0] || g->dx[0] != NULL;
 }
 
 bool triu_run(OpCall *call) { return triangle(call, false); }
 
-bool triu_grad(GradCall *g) {
+bool triu_grad(GradCall *g)
+{
     if (g->wants[0]) g->dx[0] = s_op(g->s, OP_triu, 1, &g->dy[0], g->attr, 0);
     return !g->wants[0] || g->dx[0] != NULL;
 }
 
 /* Length of diagonal [k] of a rows x columns matrix. */
-static int64_t diagonal_length(int64_t rows, int64_t columns, int64_t k) {
+static int64_t diagonal_length(int64_t rows, int64_t columns, int64_t k)
+{
     if (k > columns || k < -rows) return 0;
     int64_t down = rows + (k < 0 ? k : 0), right = columns - (k > 0 ? k : 0);
     int64_t length = down < right ? down : right;
     return length < 0 ? 0 : length;
 }
 
-bool diagonal_run(OpCall *call) {
+bool diagonal_run(OpCall *call)
+{
     Tensor *x = call->in[0];
     int n = x->ndim;
     if (n < 2) return op_error(call, ERROR_shape, "x needs at least two axes, it has %d", n);
@@ -663,7 +712,8 @@ bool diagonal_run(OpCall *call) {
     return finish(call, view_of(call, x, n - 1, shape, stride, offset));
 }
 
-bool diagonal_grad(GradCall *g) {
+bool diagonal_grad(GradCall *g)
+{
     if (!g->wants[0]) return true;
     const TensorSpec *x = &g->in_spec[0];
     Attr attr[3] = {g->attr[0], attr_int(x->shape[x->ndim - 2]), attr_int(x->shape[x->ndim - 1])};
@@ -671,7 +721,8 @@ bool diagonal_grad(GradCall *g) {
     return g->dx[0] != NULL;
 }
 
-bool shape_diag_embed(OpCall *call) {
+bool shape_diag_embed(OpCall *call)
+{
     const Tensor *x = call->in[0];
     int n = x->ndim;
     if (n < 1) return op_error(call, ERROR_shape, "x needs at least one axis");
@@ -688,7 +739,8 @@ bool shape_diag_embed(OpCall *call) {
                     (long long)length, (long long)k, (long long)rows, (long long)columns);
 }
 
-bool diag_embed_run(OpCall *call) {
+bool diag_embed_run(OpCall *call)
+{
     Tensor *x = call->in[0], *out = call->out[0];
     int n = x->ndim;
     int64_t k = call->attr[0].i, stride[TENSOR_MAX_DIMS];
@@ -698,12 +750,14 @@ bool diag_embed_run(OpCall *call) {
     return put_part(call, x, n, x->shape, stride, k > 0 ? k * out->stride[n] : -k * out->stride[n - 1]);
 }
 
-bool diag_embed_grad(GradCall *g) {
+bool diag_embed_grad(GradCall *g)
+{
     if (g->wants[0]) g->dx[0] = s_op(g->s, OP_diagonal, 1, &g->dy[0], g->attr, 0);
     return !g->wants[0] || g->dx[0] != NULL;
 }
 
-bool diag_run(OpCall *call) {
+bool diag_run(OpCall *call)
+{
     Tensor *x = call->in[0];
     if (x->ndim != 1 && x->ndim != 2)
         return op_error(call, ERROR_shape, "x must be a vector or a matrix, it has %d axes", x->ndim);
@@ -718,7 +772,8 @@ bool diag_run(OpCall *call) {
 
 /* ---- dtype and graph ---- */
 
-bool shape_one_hot(OpCall *call) {
+bool shape_one_hot(OpCall *call)
+{
     const Tensor *x = call->in[0];
     if (dtype_class((Dtype)x->dtype) == CLASS_FLOAT)
         return op_error(call, ERROR_dtype, "classes are ints, not %s", dtype_name((Dtype)x->dtype));
@@ -731,7 +786,8 @@ bool shape_one_hot(OpCall *call) {
     return true;
 }
 
-bool one_hot_run(OpCall *call) {
+bool one_hot_run(OpCall *call)
+{
     Tensor *x = call->in[0], *out = call->out[0];
     float *to = (float *)(void *)out->data;
     int64_t classes = call->attr[0].i, size = tensor_size(x);
@@ -746,31 +802,36 @@ bool one_hot_run(OpCall *call) {
     return true;
 }
 
-bool to_run(OpCall *call) {
+bool to_run(OpCall *call)
+{
     Tensor *x = call->in[0];
     Dtype dtype = call->attr[0].dtype;
     if (dtype == (Dtype)x->dtype) return finish(call, view_of(call, x, x->ndim, x->shape, x->stride, 0));
     return finish(call, tensor_cast(call->ctx, x, dtype));
 }
 
-bool to_grad(GradCall *g) {
+bool to_grad(GradCall *g)
+{
     if (!g->wants[0] || dtype_class(g->out_spec[0].dtype) != CLASS_FLOAT) return true;
     g->dx[0] = s_cast(g->s, g->dy[0], g->in_spec[0].dtype);
     return g->dx[0] != NULL;
 }
 
-bool contiguous_run(OpCall *call) {
+bool contiguous_run(OpCall *call)
+{
     Tensor *x = call->in[0];
     if (tensor_is_contiguous(x)) return finish(call, view_of(call, x, x->ndim, x->shape, x->stride, 0));
     return finish(call, tensor_copy(call->ctx, x));
 }
 
-bool contiguous_grad(GradCall *g) {
+bool contiguous_grad(GradCall *g)
+{
     if (g->wants[0]) g->dx[0] = g->dy[0];
     return true;
 }
 
-bool stop_grad_run(OpCall *call) {
+bool stop_grad_run(OpCall *call)
+{
     Tensor *x = call->in[0];
     return finish(call, view_of(call, x, x->ndim, x->shape, x->stride, 0));
 }
