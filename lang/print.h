@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files that print share: a Printer, numbers, and columns. Only print*.c, format.c and natives include it. */
+#ifndef TESSERA_PRINT_H
+#define TESSERA_PRINT_H
+
+#include "vm.h"
+
+typedef struct Printer {
+    Vm *vm;
+    Text *out;
+    int width;
+    bool flat;                /* never break lines */
+} Printer;
+
+void text_string(Text *text, const char *string);
+void text_spaces(Text *text, int count);
+int text_columns(const char *bytes, size_t length);
+int print_width(Vm *vm);
+bool print_is_word(const char *text);                          /* could be a name */
+void print_float(Text *out, double number, bool single);
+void print_object(Printer *p, const Object *object);          /* the tree of a model (print_model.c) */
+void print_thousands(Text *out, int64_t number);               /* 1,234,567 (format.c) */
+
+#endif
