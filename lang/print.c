@@ -80,7 +80,7 @@ void text_spaces(Text *text, int count)
 }
 
 /* Columns of UTF-8 text, one a codepoint. */
-int text_columns(const char *bytes, size_t length)
+int print_columns(const char *bytes, size_t length)
 {
     int columns = 0;
     for (size_t i = 0; i < length; i++) columns += ((unsigned char)bytes[i] & 0xC0) != 0x80;
@@ -289,7 +289,7 @@ static void print_broken(Printer *p, const Items *items, int indent, int depth)
         Printer inner = *p;
         inner.out = &item;
         print_item(&inner, key, value, indent + 1, depth);
-        int columns = text_columns(item.at ? item.at : "", item.length);
+        int columns = print_columns(item.at ? item.at : "", item.length);
         bool alone = key || is_compound(value);
         if (n) {
             text_add(p->out, ",", 1);
@@ -325,7 +325,7 @@ static void print_container(Printer *p, Value v, int indent, int depth)
         inner.flat = true;
         print_flat(&inner, &items, indent, depth);
         bool fits = line.at && !memchr(line.at, '\n', line.length) &&
-                    indent + text_columns(line.at, line.length) <= p->width;
+                    indent + print_columns(line.at, line.length) <= p->width;
         if (fits || p->flat) text_add(p->out, line.at ? line.at : "", line.length);
         if (line.failed) p->out->failed = true;
         text_free(&line);

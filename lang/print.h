@@ -14,7 +14,7 @@ typedef struct Printer {
 
 void text_string(Text *text, const char *string);
 void text_spaces(Text *text, int count);
-int text_columns(const char *bytes, size_t length);
+int print_columns(const char *bytes, size_t length);
 int print_width(Vm *vm);
 bool print_is_word(const char *text);                          /* could be a name */
 void print_float(Text *out, double number, bool single);

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A model as a tree: one line per cell and submodel, shapes, and parameter counts in a right-hand column. A submodel
+   that appears twice is shown once and counted once. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "print.h"
+#include "walk.h"
+
+#define DEPTH_LIMIT 24
+#define ROWS_LIMIT 400
+
+typedef struct Row { char *text; int64_t count; } Row;   /* count -1: none */
+
+typedef struct Tree {
+    Printer *p;
+    Row *row;
+    int count, room;
+    bool failed;
+    PointerSet seen;          /* objects shown */
+} Tree;
+
+static int add_row(Tree *tree, Text *text, int64_t count)
+{
+    if (tree->count == tree->room) {
+        int room = tree->room ? tree->room * 2 : 32;
+        Row *row = realloc(tree->row, (size_t)room * sizeof *row);
+        if (!row) {
+            tree->failed = true;
+            text_free(text);
+            return -1;
+        }
+        tree->row = row;
+        tree->room = room;
+    }
+    if (text->failed || !text->at) tree->failed = true;
+    tree->row[tree->count] = (Row){text->at, count};
+    *text = (Text){0};
+    return tree->count++;
+}
+
+static int64_t show_object(Tree *tree, const Object *object, const char *label, int depth);
+
+static int64_t cell_size(Value v)
+{
+    return v.tag == TAG_TENSOR ? tensor_size(v.tensor) : v.tag == TAG_NONE ? 0 : 1;
+}
+
+static int64_t show_cell(Tree *tree, const Object *object, int index, int depth)
+{
+    Value v = object->field[index];
+    if (v.tag == TAG_NONE || v.tag == TAG_UNDEFINED) return 0;
+    bool param = object_field_kind(object, index) == FIELD_PARAM;
+    char type[128];
+    value_describe(v, type, sizeof type);
+    Text text = {0};
+    text_format(&text, "%*s%s  %s%s", 2 * depth, "", object_field_name(object, index), type, param ? "" : "  (buffer)");
+    int64_t size = param ? cell_size(v) : 0;
+    add_row(tree, &text, param ? size : -1);
+    return size;
+}
+
+/* Submodels in a field, inside lists and maps too; returns whether there was one, so that it needs no line as data. */
+static bool show_submodels(Tree *tree, Value v, const char *label, int depth, int64_t *total)
+{
+    char path[160];
+    bool any = false;
+    if (depth > DEPTH_LIMIT || tree->count > ROWS_LIMIT) return false;
+    if (v.tag == TAG_OBJECT) {
+        *total += show_object(tree, v.object, label, depth);
+        return true;
+    }
+    if (v.tag == TAG_LIST || v.tag == TAG_TUPLE) {
+        for (int64_t i = 0; i < v.list->count; i++) {
+            snprintf(path, sizeof path, "%s.%lld", label, (long long)i);
+            any |= show_submodels(tree, v.list->at[i], path, depth, total);
+        }
+    } else if (v.tag == TAG_MAP) {
+        for (int64_t i = 0; i < v.map->used; i++) {
+            const MapEntry *entry = &v.map->entry[i];
+            if (entry->key.tag != TAG_STRING) continue;
+            snprintf(path, sizeof path, "%s.%.60s", label, entry->key.string->text);
+            any |= show_submodels(tree, entry->value, path, depth, total);
+        }
+    }
+    return any;
+}
+
+static void show_plain(Tree *tree, const char *name, Value v, int depth)
+{
+    Text text = {0};
+    text_format(&text, "%*s%s = ", 2 * depth, "", name);
+    Text shown = {0};
+    if ((v.tag >= TAG_BOOL && v.tag <= TAG_SCALAR) || v.tag == TAG_NONE || v.tag == TAG_RANGE) {
+        value_print(tree->p->vm, v, &shown);
+    } else {
+        char described[128];
+        value_describe(v, described, sizeof described);
+        text_string(&shown, described);
+    }
+    text_add(&text, shown.at ? shown.at : "", shown.length);
+    text_free(&shown);
+    add_row(tree, &text, -1);
+}
+
+/* Returns the number of parameters that were not counted before. */
+static int64_t show_object(Tree *tree, const Object *object, const char *label, int depth)
+{
+    Text text = {0};
+    text_format(&text, "%*s%s%s%s", 2 * depth, "", label, *label ? " : " : "", object_model_name(object));
+    bool added;
+    if (!pointer_set_add(&tree->seen, object, &added)) tree->failed = true;
+    if (!added) {
+        text_string(&text, "  (shown above)");
+        add_row(tree, &text, -1);
+        return 0;
+    }
+    if (object->frozen) text_string(&text, "  frozen");
+    if (object->mode) text_string(&text, object->mode == 1 ? "  train" : "  eval");
+    int head = add_row(tree, &text, 0);
+    int64_t total = 0;
+    for (int i = 0; i < object->n_fields && tree->count <= ROWS_LIMIT; i++) {
+        Value v = object->field[i];
+        const char *name = object_field_name(object, i);
+        if (object_field_kind(object, i) != FIELD_PLAIN) total += show_cell(tree, object, i, depth + 1);
+        else if (!show_submodels(tree, v, name, depth + 1, &total) && !object_field_hidden(object, i) &&
+                 v.tag != TAG_UNDEFINED) show_plain(tree, name, v, depth + 1);
+    }
+    if (head >= 0) tree->row[head].count = total;
+    return total;
+}
+
+static int count_column(const Tree *tree)
+{
+    int column = 0;
+    for (int i = 0; i < tree->count; i++) {
+        int columns = print_columns(tree->row[i].text, strlen(tree->row[i].text));
+        if (tree->row[i].count >= 0 && columns > column) column = columns;
+    }
+    return column + 2;
+}
+
+void print_object(Printer *p, const Object *object)
+{
+    Tree tree = {.p = p};
+    int64_t total = show_object(&tree, object, "", 0);
+    if (!tree.failed) {
+        int column = count_column(&tree);
+        for (int i = 0; i < tree.count; i++) {
+            if (i) text_add(p->out, "\n", 1);
+            text_string(p->out, tree.row[i].text);
+            if (tree.row[i].count < 0 || total == 0) continue;
+            Text number = {0};
+            print_thousands(&number, tree.row[i].count);
+            text_spaces(p->out, column - print_columns(tree.row[i].text, strlen(tree.row[i].text)) + 11 -
+                                    (int)number.length);
+            text_add(p->out, number.at ? number.at : "", number.length);
+            if (i == 0) text_string(p->out, " parameters");
+            text_free(&number);
+        }
+        if (tree.count > ROWS_LIMIT) text_string(p->out, "\n…");
+    }
+    p->out->failed |= tree.failed;
+    for (int i = 0; i < tree.count; i++) free(tree.row[i].text);
+    free(tree.row);
+    pointer_set_free(&tree.seen);
+}
