@@ -53,7 +53,8 @@ static bool first_shape(Plan *plan, Value v)
 {
     while (is_row(v)) {
         if (plan->ndim == TENSOR_MAX_DIMS) {
-            return error_set(&plan->ctx->error, ERROR_shape, "", "a list nested deeper than %d levels", TENSOR_MAX_DIMS);
+            return error_set(&plan->ctx->error, ERROR_shape, "", "a list nested deeper than %d levels",
+                             TENSOR_MAX_DIMS);
         }
         plan->shape[plan->ndim++] = v.list->count;
         if (v.list->count == 0) return true;
@@ -69,13 +70,14 @@ static bool first_shape(Plan *plan, Value v)
 
 static bool ragged(Plan *plan, Value v, int depth)
 {
-    char path[PATH_ROOM], found[96], expected[128];
+    char path[PATH_ROOM], found[128], expected[128];
     shape_format(plan->ndim - depth, plan->shape + depth, expected, sizeof expected);
     if (is_row(v)) snprintf(found, sizeof found, "%lld items", (long long)v.list->count);
     else if (v.tag == TAG_TENSOR) tensor_type_name(v.tensor, found, sizeof found);
     else snprintf(found, sizeof found, "%s", "a number");
-    return error_set(&plan->ctx->error, ERROR_shape, "", "a ragged list: item %s has %s where %s is expected from the first",
-                     item_path(plan, depth, path), found, depth == plan->ndim ? "a number" : expected);
+    return error_set(&plan->ctx->error, ERROR_shape, "",
+                     "a ragged list: item %s has %s where %s is expected from the first", item_path(plan, depth, path),
+                     found, depth == plan->ndim ? "a number" : expected);
 }
 
 static bool check_leaf(Plan *plan, Value v, int depth)
@@ -174,11 +176,15 @@ static Tensor *stack_list(TensorContext *ctx, Value v)
     return fine ? out[0] : NULL;
 }
 
-static Tensor *list_to_tensor(TensorContext *ctx, Value v)
+/* [dtype] DTYPE_COUNT: what the items say. Numbers go into an f64 tensor without passing through f32. */
+static Tensor *list_to_tensor(TensorContext *ctx, Value v, Dtype dtype)
 {
     Plan plan = {.ctx = ctx, .dtype = DTYPE_f32};
     if (!first_shape(&plan, v) || !check_list(&plan, v, 0)) return NULL;
     if (plan.recorded) return stack_list(ctx, v);
+    if (dtype != DTYPE_COUNT && dtype_class(dtype) != CLASS_BOOL && dtype_class(dtype) >= dtype_class(plan.dtype)) {
+        plan.dtype = dtype;
+    }
     Tensor *out = tensor_new(ctx, plan.dtype, plan.ndim, plan.shape);
     if (out) fill_list(out, 0, v, dtype_class(plan.dtype) == CLASS_FLOAT);
     return out;
@@ -213,7 +219,7 @@ Tensor *value_to_tensor(TensorContext *context, Value v)
         if (dtype_class((Dtype)v.dtype) == CLASS_FLOAT) return tensor_scalar(context, (Dtype)v.dtype, v.f);
         return tensor_scalar_int(context, (Dtype)v.dtype, v.i);
     case TAG_LIST:
-    case TAG_TUPLE: return list_to_tensor(context, v);
+    case TAG_TUPLE: return list_to_tensor(context, v, DTYPE_COUNT);
     case TAG_RANGE: return range_to_tensor(context, v.range);
     default: return refuse(context, v);
     }
@@ -227,6 +233,27 @@ Value value_from_tensor_take(Tensor *owned)
                                                 : value_scalar_int(dtype, tensor_item_int(owned, 0));
     tensor_release(owned);
     return v;
+}
+
+static Tensor *cast_take(TensorContext *ctx, Tensor *owned, Dtype dtype)
+{
+    const OpDef *to = op_find("to");
+    if (!owned || owned->dtype == dtype || !to) return owned;
+    Tensor *out[OP_MAX_OUT] = {0};
+    Attr attr = {.dtype = dtype};
+    int n_out = 0;
+    bool fine = op_call(ctx, to, 1, &owned, &attr, out, &n_out);
+    tensor_release(owned);
+    return fine ? out[0] : NULL;
+}
+
+Tensor *value_to_tensor_dtype(TensorContext *ctx, Value v, Dtype dtype)
+{
+    bool floating = dtype_class(dtype) == CLASS_FLOAT;
+    if (v.tag == TAG_FLOAT && floating) return tensor_scalar(ctx, dtype, v.f);
+    if (v.tag == TAG_INT && !floating && dtype != DTYPE_bool) return tensor_scalar_int(ctx, dtype, v.i);
+    if (is_row(v)) return cast_take(ctx, list_to_tensor(ctx, v, dtype), dtype);
+    return cast_take(ctx, value_to_tensor(ctx, v), dtype);
 }
 
 /* ---- arrays of tensors ---- */

@@ -8,6 +8,8 @@
 /* Arrays of [count] owned tensors (NULL at first), and their end. */
 Tensor **list_tensors_new(TensorContext *ctx, int count);
 void list_tensors_free(Tensor **tensors, int count);
+/* As value_to_tensor, in that dtype; differentiable when [v] is recorded. Numbers are not rounded to f32 on the way. */
+Tensor *value_to_tensor_dtype(TensorContext *ctx, Value v, Dtype dtype);
 /* As value_from_tensor_take, but a 0-d result is a plain number or bool. */
 Value value_from_tensor_plain_take(Tensor *owned);
 
