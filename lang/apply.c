@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Calls a row of ops.def with values. Plain numbers alone give plain numbers: sqrt(2) is computed in f64 and abs(-3)
-   stays an int, whatever the row does with tensors. */
+/* Calls a row of ops.def with values. Plain numbers and lists of them give plain numbers where one number comes out:
+   sqrt(2) and mean([0.1, 0.2]) are computed in f64, abs(-3) stays an int, whatever the row does with tensors. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,20 +92,45 @@ static bool add_list(Call *call, const Param *param, Value v)
     return true;
 }
 
-/* Every tensor argument is a plain number; then the op computes in i64 or f64. */
+/* What plain numbers [v] is made of; NOT_PLAIN when it holds anything else. */
+typedef enum Plain { NOT_PLAIN, PLAIN_BOOL, PLAIN_INT, PLAIN_FLOAT } Plain;
+
+static Plain plain_kind(Value v)
+{
+    if (v.tag == TAG_BOOL) return PLAIN_BOOL;
+    if (v.tag == TAG_INT) return PLAIN_INT;
+    if (v.tag == TAG_FLOAT) return PLAIN_FLOAT;
+    if (v.tag != TAG_LIST && v.tag != TAG_TUPLE) return NOT_PLAIN;
+    Plain kind = v.list->count == 0 ? PLAIN_INT : PLAIN_BOOL;
+    for (int64_t i = 0; i < v.list->count; i++) {
+        Plain item = plain_kind(v.list->at[i]);
+        if (item == NOT_PLAIN) return NOT_PLAIN;
+        if (item > kind) kind = item;
+    }
+    return kind;
+}
+
+/* Every tensor argument is plain; then the op computes in i64 or f64. */
 static bool only_plain(const Call *call)
 {
     int n = 0;
     for (int i = 0; i < call->signature->count; i++) {
         if (call->signature->param[i].kind == PARAM_tensors) return false;
-        if (call->signature->param[i].kind != PARAM_tensor) continue;
-        if (call->bound[i].tag != TAG_INT && call->bound[i].tag != TAG_FLOAT) return false;
+        if (call->signature->param[i].kind != PARAM_tensor || call->bound[i].tag == TAG_NONE) continue;
+        if (plain_kind(call->bound[i]) == NOT_PLAIN) return false;
         n++;
     }
     return n > 0;
 }
 
 enum { AS_WEAK, AS_I64, AS_F64 };
+
+static Tensor *plain_tensor(Call *call, Value v, int numbers)
+{
+    Plain kind = plain_kind(v);
+    if (kind == PLAIN_BOOL) return value_to_tensor(call->ctx, v);
+    return value_to_tensor_dtype(call->ctx, v, numbers == AS_F64 || kind == PLAIN_FLOAT ? DTYPE_f64 : DTYPE_i64);
+}
 
 static bool collect(Call *call, int numbers)
 {
@@ -122,8 +147,7 @@ static bool collect(Call *call, int numbers)
             if (v.tag == TAG_NONE && !param->optional) return no_tensor(call, param, v);
             if (call->n_in == OP_MAX_IN) return no_tensor(call, param, v);
             if (v.tag != TAG_NONE) {
-                Dtype dtype = numbers == AS_F64 || v.tag == TAG_FLOAT ? DTYPE_f64 : DTYPE_i64;
-                t = numbers == AS_WEAK ? value_to_tensor(call->ctx, v) : value_to_tensor_dtype(call->ctx, v, dtype);
+                t = numbers == AS_WEAK ? value_to_tensor(call->ctx, v) : plain_tensor(call, v, numbers);
                 if (!t) return no_tensor(call, param, v);
             }
             call->in[call->n_in++] = t;

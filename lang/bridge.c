@@ -182,8 +182,9 @@ static Tensor *list_to_tensor(TensorContext *ctx, Value v, Dtype dtype)
     Plan plan = {.ctx = ctx, .dtype = DTYPE_f32};
     if (!first_shape(&plan, v) || !check_list(&plan, v, 0)) return NULL;
     if (plan.recorded) return stack_list(ctx, v);
-    if (dtype != DTYPE_COUNT && dtype_class(dtype) != CLASS_BOOL && dtype_class(dtype) >= dtype_class(plan.dtype)) {
-        plan.dtype = dtype;
+    if (dtype != DTYPE_COUNT) {
+        bool wider = dtype_class(dtype) != CLASS_BOOL && dtype_class(dtype) >= dtype_class(plan.dtype);
+        if (wider || !plan.found) plan.dtype = dtype;
     }
     Tensor *out = tensor_new(ctx, plan.dtype, plan.ndim, plan.shape);
     if (out) fill_list(out, 0, v, dtype_class(plan.dtype) == CLASS_FLOAT);
