@@ -55,7 +55,8 @@ void grad_node_retain(GradNode *node);
 /* ---- cpu.c ---- */
 typedef enum CpuLevel { CPU_BASE, CPU_AVX2, CPU_AVX512 } CpuLevel;
 CpuLevel cpu_level(void);              /* of the kernels: by feature bits, or lower by TESSERA_ISA */
-const char *cpu_level_name(void);      /* "avx512" */
+CpuLevel cpu_detected(void);           /* what the processor and the system can do */
+const char *cpu_level_name(void);      /* of the kernels: "avx512" */
 
 /* ---- pool.c, blas.c ---- */
 void pool_set_threads(int threads);    /* 0: as many as the cores granted */

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The process as a whole: what is in use, what it measures, and the optional parts that are opened when needed. */
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core.h"
+
+#ifndef PKGLIBDIR
+#define PKGLIBDIR "/usr/local/lib/tessera"
+#endif
+
+void runtime_info(RuntimeInfo *info, bool open_blas)
+{
+    Error ignored = {.kind = ERROR_NONE};
+    bool opened = open_blas && blas_open(&ignored);
+    MemoryUse use;
+    memory_use(&use);
+    *info = (RuntimeInfo){.threads = pool_threads(), .isa = cpu_level_name(), .blas = opened ? blas_path() : NULL,
+                          .blas_core = opened ? blas_core() : NULL, .memory_budget = use.budget, .memory_live = use.live,
+                          .memory_peak = use.peak, .memory_cached = use.cached, .tensors_live = tensor_live_count()};
+}
+
+void runtime_set_threads(int threads)
+{
+    pool_set_threads(threads);
+}
+
+/* ---- measuring ---- */
+
+#define SIDE 1536             /* of the square matrices */
+#define TILE_ROWS 96
+#define SECONDS 0.25
+
+typedef struct Product { const Blas *blas; const float *a, *b; float *c; } Product;
+
+static void tile_product(void *arg, int64_t task)
+{
+    const Product *p = arg;
+    const int64_t first = task * TILE_ROWS * SIDE;
+    p->blas->sgemm('N', 'N', TILE_ROWS, SIDE, SIDE, 1.0f, p->a + first, SIDE, p->b, SIDE, 0.0f, p->c + first, SIDE);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Multiplies until [SECONDS] are over; the first product warms up. 0 on error. */
+static double time_products(TensorContext *context, Product *product)
+{
+    double start = 0, spent = 0;
+    int count = 0;
+    for (; spent < SECONDS; count++) {
+        if (count == 1)
+            start = now();
+        if (!pool_run(context, SIDE / TILE_ROWS, tile_product, product))
+            return 0;
+        spent = count ? now() - start : 0;
+    }
+    return 2.0 * SIDE * SIDE * SIDE * (count - 1) / spent * 1e-9;
+}
+
+double runtime_measure_gflops(TensorContext *context, int threads)
+{
+    static const int64_t shape[2] = {SIDE, SIDE};
+    Product product = {.blas = blas_open(&context->error)};
+    Tensor *a = product.blas ? tensor_zeros(context, DTYPE_f32, 2, shape) : NULL;
+    Tensor *b = a ? tensor_zeros(context, DTYPE_f32, 2, shape) : NULL;
+    Tensor *c = b ? tensor_zeros(context, DTYPE_f32, 2, shape) : NULL;
+    double gflops = 0;
+    if (c) {
+        int before = pool_threads();
+        product.a = (const float *)(const void *)a->data;
+        product.b = (const float *)(const void *)b->data;
+        product.c = (float *)(void *)c->data;
+        pool_set_threads(threads);
+        gflops = time_products(context, &product);
+        pool_set_threads(before);
+    }
+    tensor_release(a);
+    tensor_release(b);
+    tensor_release(c);
+    return gflops;
+}
+
+/* ---- optional parts ---- */
+
+static void *open_at(Error *error, const char *folder, const char *middle, const char *name)
+{
+    char path[PATH_MAX], symbol[64];
+    int length = snprintf(path, sizeof path, "%s%s/%s.so", folder, middle, name);
+    if (length < 0 || (size_t)length >= sizeof path || access(path, F_OK) != 0)
+        return NULL;
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    snprintf(symbol, sizeof symbol, "tessera_module_%s", name);
+    void *entry = handle ? dlsym(handle, symbol) : NULL;
+    if (!entry) {
+        const char *why = dlerror();
+        error_set(error, ERROR_module, name, "cannot be opened: %s", why ? why : symbol);
+        if (handle)
+            dlclose(handle);
+    }
+    return entry;
+}
+
+/* The folder of the running program, "" when unknown. */
+static void program_folder(char *folder, size_t size)
+{
+    ssize_t length = readlink("/proc/self/exe", folder, size - 1);
+    folder[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        *slash = '\0';
+}
+
+void *runtime_open_module(Error *error, const char *name)
+{
+    char folder[PATH_MAX];
+    const char *asked = getenv("TESSERA_MODULES");
+    program_folder(folder, sizeof folder);
+    void *entry = asked ? open_at(error, asked, "", name) : NULL;
+    if (!entry && error->kind == ERROR_NONE && folder[0])
+        entry = open_at(error, folder, "/.libs", name);
+    if (!entry && error->kind == ERROR_NONE && folder[0])
+        entry = open_at(error, folder, "", name);
+    if (!entry && error->kind == ERROR_NONE)
+        entry = open_at(error, PKGLIBDIR, "", name);
+    if (!entry)
+        error_set(error, ERROR_module, name, "this part of Tessera is not installed (no %s.so in %s)", name, PKGLIBDIR);
+    return entry;
+}
