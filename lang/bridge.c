@@ -226,14 +226,32 @@ Tensor *value_to_tensor(TensorContext *context, Value v)
     }
 }
 
-Value value_from_tensor_take(Tensor *owned)
+/* 0-d without gradient is unboxed; weak ones (from plain numbers) become plain again. */
+static Value unbox_take(Tensor *owned, bool plain)
 {
+    if (!owned) return VALUE_UNDEFINED;
     if (owned->ndim != 0 || owned->node) return (Value){.tag = TAG_TENSOR, .tensor = owned};
     Dtype dtype = (Dtype)owned->dtype;
-    Value v = dtype_class(dtype) == CLASS_FLOAT ? value_scalar_float(dtype, tensor_item(owned, 0))
-                                                : value_scalar_int(dtype, tensor_item_int(owned, 0));
+    Value v;
+    if (dtype_class(dtype) == CLASS_FLOAT) {
+        double f = tensor_item(owned, 0);
+        v = plain ? value_float(f) : value_scalar_float(dtype, f);
+    } else {
+        int64_t i = tensor_item_int(owned, 0);
+        v = !plain ? value_scalar_int(dtype, i) : dtype == DTYPE_bool ? value_bool(i != 0) : value_int(i);
+    }
     tensor_release(owned);
     return v;
+}
+
+Value value_from_tensor_take(Tensor *owned)
+{
+    return unbox_take(owned, owned && owned->weak);
+}
+
+Value value_from_tensor_plain_take(Tensor *owned)
+{
+    return unbox_take(owned, true);
 }
 
 static Tensor *cast_take(TensorContext *ctx, Tensor *owned, Dtype dtype)
@@ -271,12 +289,4 @@ void list_tensors_free(Tensor **tensors, int count)
     if (!tensors) return;
     for (int i = 0; i < count; i++) tensor_release(tensors[i]);
     free(tensors);
-}
-
-Value value_from_tensor_plain_take(Tensor *owned)
-{
-    Value v = value_from_tensor_take(owned);
-    if (v.tag != TAG_SCALAR) return v;
-    if (v.dtype == DTYPE_bool) return value_bool(v.i != 0);
-    return dtype_class((Dtype)v.dtype) == CLASS_FLOAT ? value_float(v.f) : value_int(v.i);
 }
