@@ -32,12 +32,6 @@ typedef enum OpMode {
     MODE_COMPOSITE            /* made of ops that record themselves */
 } OpMode;
 
-/* The mode of an elementwise row, read off its (first) derivative: a row that is piecewise constant says ZERO there.
-   op_elementwise.c defines NAME_run and NAME_grad for every UNARY and BINARY row. */
-#define ZERO 0, MODE_ZERO
-#define ELEMENTWISE_MODE(...) ELEMENTWISE_SECOND(__VA_ARGS__, MODE_DIFF, )
-#define ELEMENTWISE_SECOND(a, b, ...) b
-
 typedef struct OpCall {
     TensorContext *ctx;
     const OpDef *def;
@@ -122,7 +116,7 @@ bool op_axes(OpCall *call, const Attr *axes, int ndim, bool selected[TENSOR_MAX_
 /* Promotion of all inputs by DESIGN 2 (weak numbers, bool < int < float). [floats]: ints become f32;
    [arithmetic]: bool and u8 become i32. */
 Dtype op_promote(int n, Tensor *const *in, bool floats, bool arithmetic);
-OpShape shape_elementwise;    /* op_elementwise.c: broadcast of all inputs; dtype by the row's class */
+OpShape shape_elementwise;    /* broadcast of all inputs; dtype by the row's class */
 OpShape shape_same;           /* first input's shape and dtype */
 OpShape shape_none;           /* for VIEW and COMPOSITE rows, which make their outputs */
 

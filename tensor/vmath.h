@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Scalar mathematics that the compiler turns into vector code: straight-line f32 functions without calls or branches
+   (selects only), and f64 functions, which call libm. Included by kernels.c once per instruction set.
+
+   Error bounds in f32, in units in the last place, tested by tests/tensor/test_vmath.c with NaN, infinities, zeros of
+   both signs and denormals: exp, log, log2 2; all others 4. NaN in gives NaN out. sin, cos and tan hold for |x| up to
+   VMATH_TURNS; op_elementwise.c gives what lies beyond to libm, so that the loop here needs no table and no branch. */
+#ifndef TESSERA_VMATH_H
+#define TESSERA_VMATH_H
+
+#include <math.h>
+#include <stdint.h>
+
+#define VMATH_TURNS 134217728.0f    /* 2^27 */
+
+static inline int32_t vf_bits(float x)
+{
+    int32_t i;
+    __builtin_memcpy(&i, &x, sizeof i);
+    return i;
+}
+
+static inline float vf_from_bits(int32_t i)
+{
+    float x;
+    __builtin_memcpy(&x, &i, sizeof x);
+    return x;
+}
+
+static inline double vd_from_bits(int64_t i)
+{
+    double x;
+    __builtin_memcpy(&x, &i, sizeof x);
+    return x;
+}
+
+static inline int64_t vd_bits(double x)
+{
+    int64_t i;
+    __builtin_memcpy(&i, &x, sizeof i);
+    return i;
+}
+
+/* 2^n for n in -126 … 127 */
+static inline float vf_two_to(int32_t n) { return vf_from_bits((n + 127) * (1 << 23)); }
+
+/* The part that exp and expm1 share: x = n ln 2 + r with |r| <= ln 2 / 2; returns e^r - 1 - r. */
+static inline float vf_exp_reduce(float x, int32_t *n, float *r)
+{
+    const float round = 12582912.0f;             /* 1.5 * 2^23: adding it leaves the nearest integer in the low bits */
+    float shifted = x * 1.44269504f + round;
+    float k = shifted - round;
+    *n = vf_bits(shifted) - vf_bits(round);
+    float t = (x - k * 0.693359375f) - k * -2.12194440e-4f;
+    float p = 0.0001989124731f;
+    p = p * t + 0.001393388096f;
+    p = p * t + 0.008333310694f;
+    p = p * t + 0.04166646284f;
+    p = p * t + 0.1666666668f;
+    p = p * t + 0.5f;
+    *r = t;
+    return p * (t * t);
+}
+
+static inline float vf_exp(float x)
+{
+    int32_t n;
+    float r, c = x > 89.0f ? 89.0f : x;
+    c = c < -105.0f ? -105.0f : c;
+    float tail = vf_exp_reduce(c, &n, &r);
+    int32_t half = n >> 1;                       /* two steps: 2^n alone may be infinite or denormal */
+    float y = (1.0f + (r + tail)) * vf_two_to(half) * vf_two_to(n - half);
+    return x != x ? x : y;
+}
+
+static inline float vf_expm1(float x)
+{
+    int32_t n;
+    float r, c = x > 89.0f ? 89.0f : x;
+    c = c < -18.0f ? -18.0f : c;
+    float tail = vf_exp_reduce(c, &n, &r);
+    float scale = vf_two_to(n - 1);
+    float y = (scale * (r + tail) + (scale - 0.5f)) * 2.0f;
+    y = __builtin_fabsf(x) < 1e-4f ? x * (1.0f + 0.5f * x) : y;
+    return x != x ? x : y;
+}
+
+/* log(1 + f) - f for f in [-0.3, 0.42]: the series of 2 atanh(f / (2 + f)) */
+static inline float vf_log_tail(float f)
+{
+    float s = f / (2.0f + f), z = s * s, half = 0.5f * f * f;
+    float p = 0.22222222f;
+    p = p * z + 0.28571429f;
+    p = p * z + 0.4f;
+    p = p * z + 0.66666667f;
+    return s * (half + z * p) - half;
+}
+
+/* x = 2^k (1 + f), f in [-0.3, 0.42]; x positive and normal */
+static inline float vf_log_split(float x, int32_t *k)
+{
+    int32_t i = vf_bits(x), e = (i - 0x3f3504f3) >> 23;
+    *k = e;
+    return vf_from_bits(i - e * (1 << 23)) - 1.0f;
+}
+
+static inline float vf_log_edges(float x, float y)
+{
+    y = x == 0.0f ? -INFINITY : y;
+    y = x == INFINITY ? x : y;
+    return x >= 0.0f ? y : NAN;
+}
+
+static inline float vf_log(float x)
+{
+    int32_t k;
+    float small = x < 1.17549435e-38f ? 1.0f : 0.0f;      /* denormals are scaled into the normal range */
+    float f = vf_log_split(small != 0.0f ? x * 8388608.0f : x, &k);
+    float n = (float)k - small * 23.0f;
+    return vf_log_edges(x, n * 0.693359375f + (f + (vf_log_tail(f) + n * -2.12194440e-4f)));
+}
+
+static inline float vf_log2(float x)
+{
+    int32_t k;
+    float small = x < 1.17549435e-38f ? 1.0f : 0.0f;
+    float f = vf_log_split(small != 0.0f ? x * 8388608.0f : x, &k);
+    float n = (float)k - small * 23.0f, tail = vf_log_tail(f);
+    /* 1.4426950 = 1.44269504 - 1.9e-8: the product in two parts */
+    return vf_log_edges(x, n + (f * 1.44269502f + (tail * 1.44269502f + (f + tail) * 1.9259629e-8f)));
+}
+
+static inline float vf_log1p(float x)
+{
+    int32_t k;
+    float u = 1.0f + x;
+    float f = vf_log_split(u, &k), n = (float)k;
+    float lost = (x < 1.0f ? x - (u - 1.0f) : 1.0f - (u - x)) / u;    /* what rounding 1 + x dropped */
+    f = k == 0 ? x : f;
+    lost = k == 0 ? 0.0f : lost;
+    float y = n * 0.693359375f + (f + (vf_log_tail(f) + (n * -2.12194440e-4f + lost)));
+    y = __builtin_fabsf(x) < 1e-4f ? x * (1.0f - x * (0.5f - x * 0.33333333f)) : y;
+    y = x == -1.0f ? -INFINITY : y;
+    y = x == INFINITY ? x : y;
+    return x >= -1.0f ? y : NAN;
+}
+
+static inline float vf_tanh(float x)
+{
+    float a = __builtin_fabsf(x), c = a > 10.0f ? 10.0f : a;
+    float t = vf_expm1(2.0f * c);
+    float y = __builtin_copysignf(t / (t + 2.0f), x);
+    return x != x ? x : y;
+}
+
+static inline float vf_sigmoid(float x)
+{
+    float e = vf_exp(-__builtin_fabsf(x));
+    return (x >= 0.0f ? 1.0f : e) / (1.0f + e);
+}
+
+static inline float vf_erf(float x)
+{
+    float t = __builtin_fabsf(x), z = x * x;
+    float p = 8.387074557e-5f;                            /* |x| <= 0.92: odd polynomial */
+    p = p * z + -0.0008147081117f;
+    p = p * z + 0.005201456326f;
+    p = p * z + -0.02685958812f;
+    p = p * z + 0.1128369935f;
+    p = p * z + -0.3761263402f;
+    p = p * z + 0.1283791671f;
+    float c = t > 4.0f ? 4.0f : t;                        /* beyond: 1 - e^-q(|x|) */
+    float q = -1.643063656e-6f;
+    q = q * c + 4.616385863e-5f;
+    q = q * c + -0.0005975857702f;
+    q = q * c + 0.004762625833f;
+    q = q * c + -0.02642763715f;
+    q = q * c + 0.1100871665f;
+    q = q * c + 0.6318239181f;
+    q = q * c + 1.130231055f;
+    q = q * c + -0.0003185396624f;
+    float y = t <= 0.92f ? x + x * p : __builtin_copysignf(1.0f - vf_exp(-q), x);
+    return x != x ? x : y;
+}
+
+/* |x| = quarter pi / 2 + r with |r| <= pi / 4, reduced in f64; for |x| up to 2^27. Returns r. */
+static inline float vf_quarters(float x, int32_t *quarter)
+{
+    const double round = 6755399441055744.0;     /* 1.5 * 2^52 */
+    double v = (double)__builtin_fabsf(x);
+    double shifted = v * 0.63661977236758134308 + round, k = shifted - round;
+    double r = ((v - k * 0x1.921fb50000000p+0) - k * 0x1.110b460000000p-26) - k * 0x1.1a62633145c07p-54;
+    *quarter = (int32_t)(vd_bits(shifted) & 3);
+    return (float)r;
+}
+
+static inline float vf_sin_part(float r)
+{
+    float z = r * r;
+    float p = 2.724836477e-6f;
+    p = p * z + -0.0001984007467f;
+    p = p * z + 0.008333331852f;
+    p = p * z + -0.1666666666f;
+    return r + r * (z * p);
+}
+
+static inline float vf_cos_part(float r)
+{
+    float z = r * r;
+    float p = 2.454665377e-5f;
+    p = p * z + -0.001388829706f;
+    p = p * z + 0.04166666463f;
+    return 1.0f + z * (-0.5f + z * p);
+}
+
+static inline float vf_sin(float x)
+{
+    int32_t q;
+    float r = vf_quarters(x, &q);
+    float y = (q & 1) != 0 ? vf_cos_part(r) : vf_sin_part(r);
+    y = ((q & 2) != 0) != (vf_bits(x) < 0) ? -y : y;
+    return x - x == 0.0f ? y : NAN;
+}
+
+static inline float vf_cos(float x)
+{
+    int32_t q;
+    float r = vf_quarters(x, &q);
+    float y = (q & 1) != 0 ? vf_sin_part(r) : vf_cos_part(r);
+    y = ((q + 1) & 2) != 0 ? -y : y;
+    return x - x == 0.0f ? y : NAN;
+}
+
+static inline float vf_tan(float x)
+{
+    int32_t q;
+    float r = vf_quarters(x, &q);
+    float s = vf_sin_part(r), c = vf_cos_part(r);
+    float y = (q & 1) != 0 ? -c / s : s / c;
+    y = vf_bits(x) < 0 ? -y : y;
+    return x - x == 0.0f ? y : NAN;
+}
+
+/* x^y through f64: log by the atanh series, exp by its own. Special cases as in C99. */
+static inline float vf_pow(float x, float y)
+{
+    double a = (double)__builtin_fabsf(x);
+    int64_t bits = vd_bits(a == 0.0 ? 1.0 : a), e = (bits - 0x3fe6a09e00000000) >> 52;
+    double f = vd_from_bits(bits - e * ((int64_t)1 << 52)) - 1.0, s = f / (2.0 + f), z = s * s;
+    double p = 2.0 / 17.0;
+    p = p * z + 2.0 / 15.0;
+    p = p * z + 2.0 / 13.0;
+    p = p * z + 2.0 / 11.0;
+    p = p * z + 2.0 / 9.0;
+    p = p * z + 2.0 / 7.0;
+    p = p * z + 2.0 / 5.0;
+    p = p * z + 2.0 / 3.0;
+    double l = (double)(int32_t)e * 0.69314718055994530942 + (2.0 * s + s * z * p);
+    l = a == 0.0 ? -(double)INFINITY : l;
+    l = a < (double)INFINITY ? l : a;            /* infinity and NaN pass */
+    double t = l * (double)y;
+    t = t > 700.0 ? 700.0 : t;
+    t = t < -700.0 ? -700.0 : t;
+    const double round = 6755399441055744.0;
+    double shifted = t * 1.44269504088896340736 + round, k = shifted - round;
+    double r = t - k * 0.69314718055994530942;
+    double q = 1.0 / 3628800.0;
+    q = q * r + 1.0 / 362880.0;
+    q = q * r + 1.0 / 40320.0;
+    q = q * r + 1.0 / 5040.0;
+    q = q * r + 1.0 / 720.0;
+    q = q * r + 1.0 / 120.0;
+    q = q * r + 1.0 / 24.0;
+    q = q * r + 1.0 / 6.0;
+    q = q * r + 0.5;
+    q = (q * r + 1.0) * r + 1.0;
+    int64_t n = vd_bits(shifted) - vd_bits(round);
+    double power = q * vd_from_bits((n + 1023) * ((int64_t)1 << 52));
+    float v = (float)(t != t ? t : power);
+    float clipped = y > 33554432.0f ? 33554432.0f : y;      /* an even whole number, as every larger float is */
+    clipped = clipped < -33554432.0f ? -33554432.0f : clipped;
+    clipped = y != y ? 0.0f : clipped;
+    int32_t whole = (int32_t)clipped;
+    int32_t is_whole = (float)whole == clipped;
+    v = ((vf_bits(x) < 0) & is_whole & whole) != 0 ? -v : v;
+    v = ((x < 0.0f) & (x > -INFINITY) & !is_whole) != 0 ? NAN : v;
+    int32_t is_one = ((a == 1.0) & (__builtin_fabsf(y) == INFINITY)) | (x == 1.0f) | (y == 0.0f);
+    return is_one != 0 ? 1.0f : v;
+}
+
+static inline float vf_sqrt(float x) { return __builtin_sqrtf(x); }
+static inline float vf_floor(float x) { return __builtin_floorf(x); }
+static inline float vf_ceil(float x) { return __builtin_ceilf(x); }
+static inline float vf_trunc(float x) { return __builtin_truncf(x); }
+static inline float vf_round(float x) { return __builtin_rintf(x); }      /* halves to even */
+static inline float vf_abs(float x) { return __builtin_fabsf(x); }
+static inline float vf_atan2(float y, float x) { return atan2f(y, x); }
+
+/* Python's floats: the remainder takes the divisor's sign, and a = (a // b) * b + a % b. */
+static inline float vf_mod(float a, float b)
+{
+    float r = fmodf(a, b);
+    return r != 0.0f ? ((r < 0.0f) != (b < 0.0f) ? r + b : r) : __builtin_copysignf(r, b);
+}
+
+static inline float vf_floordiv(float a, float b)
+{
+    if (b == 0.0f) return a / b;
+    float q = (a - vf_mod(a, b)) / b, w = __builtin_floorf(q);
+    w = q - w > 0.5f ? w + 1.0f : w;
+    return q != 0.0f ? w : __builtin_copysignf(0.0f, a / b);
+}
+
+static inline double vd_exp(double x) { return exp(x); }
+static inline double vd_expm1(double x) { return expm1(x); }
+static inline double vd_log(double x) { return log(x); }
+static inline double vd_log2(double x) { return log2(x); }
+static inline double vd_log1p(double x) { return log1p(x); }
+static inline double vd_tanh(double x) { return tanh(x); }
+static inline double vd_sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
+static inline double vd_erf(double x) { return erf(x); }
+static inline double vd_sin(double x) { return sin(x); }
+static inline double vd_cos(double x) { return cos(x); }
+static inline double vd_tan(double x) { return tan(x); }
+static inline double vd_pow(double x, double y) { return pow(x, y); }
+static inline double vd_sqrt(double x) { return __builtin_sqrt(x); }
+static inline double vd_floor(double x) { return __builtin_floor(x); }
+static inline double vd_ceil(double x) { return __builtin_ceil(x); }
+static inline double vd_trunc(double x) { return __builtin_trunc(x); }
+static inline double vd_round(double x) { return __builtin_rint(x); }
+static inline double vd_abs(double x) { return __builtin_fabs(x); }
+static inline double vd_atan2(double y, double x) { return atan2(y, x); }
+
+static inline double vd_mod(double a, double b)
+{
+    double r = fmod(a, b);
+    return r != 0.0 ? ((r < 0.0) != (b < 0.0) ? r + b : r) : __builtin_copysign(r, b);
+}
+
+static inline double vd_floordiv(double a, double b)
+{
+    if (b == 0.0) return a / b;
+    double q = (a - vd_mod(a, b)) / b, w = __builtin_floor(q);
+    w = q - w > 0.5 ? w + 1.0 : w;
+    return q != 0.0 ? w : __builtin_copysign(0.0, a / b);
+}
+
+#endif

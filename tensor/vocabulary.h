@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The words that the expressions of UNARY and BINARY rows may use, in one of two meanings that the includer asks for:
+
+   VOCABULARY_SCALAR: C arithmetic on one element of type T; VMATH(f) names the function f for T. Operands X, A, B, Y, G
+                      are elements. kernels_elementwise.h reads rows so.
+   VOCABULARY_GRAPH:  calls of ops through the Scope *s on tensors, which can be differentiated again. op_elementwise.c
+                      reads derivatives so; words that no derivative uses have no such meaning.
+
+   A word is defined in both lists or says why not. */
+
+#if defined VOCABULARY_SCALAR
+
+#define C(k) ((T)(k))
+#define ZERO ((T)0)
+#define NEG(a) ((T)-(U)(a))                  /* U: T itself, for ints the unsigned type of its width, which wraps */
+#define ADD(a, b) ((T)((U)(a) + (U)(b)))
+#define SUB(a, b) ((T)((U)(a) - (U)(b)))
+#define MUL(a, b) ((T)((U)(a) * (U)(b)))
+#define DIV(a, b) ((T)((a) / (b)))
+#define FLOORDIV(a, b) VMATH(floordiv)(a, b)
+#define MOD(a, b) VMATH(mod)(a, b)
+#define POW(a, b) VMATH(pow)(a, b)
+#define ATAN2(a, b) VMATH(atan2)(a, b)
+#define ABS(a) VMATH(abs)(a)
+#define EXP(a) VMATH(exp)(a)
+#define EXPM1(a) VMATH(expm1)(a)
+#define LOG(a) VMATH(log)(a)
+#define LOG1P(a) VMATH(log1p)(a)
+#define LOG2(a) VMATH(log2)(a)
+#define SQRT(a) VMATH(sqrt)(a)
+#define SIN(a) VMATH(sin)(a)
+#define COS(a) VMATH(cos)(a)
+#define TAN(a) VMATH(tan)(a)
+#define TANH(a) VMATH(tanh)(a)
+#define SIGMOID(a) VMATH(sigmoid)(a)
+#define ERF(a) VMATH(erf)(a)
+#define FLOOR(a) VMATH(floor)(a)
+#define CEIL(a) VMATH(ceil)(a)
+#define ROUND(a) VMATH(round)(a)
+#define TRUNC(a) VMATH(trunc)(a)
+#define SIGN(a) ((a) != (a) ? (a) : (T)(((a) > (T)0) - ((a) < (T)0)))
+#define MAX(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))      /* NaN wins */
+#define MIN(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
+#define SELECT(c, a, b) ((c) ? (a) : (b))
+#define EQ(a, b) ((a) == (b))
+#define NE(a, b) ((a) != (b))
+#define LT(a, b) ((a) < (b))
+#define LE(a, b) ((a) <= (b))
+#define GT(a, b) ((a) > (b))
+#define GE(a, b) ((a) >= (b))
+#define AND(a, b) ((a) & (b))
+#define OR(a, b) ((a) | (b))
+#define XOR(a, b) ((a) ^ (b))
+#define NOT(a) ((a) == 0)
+#define FINITE(a) ((a) - (a) == (T)0)
+
+#elif defined VOCABULARY_GRAPH
+
+#define C(k) s_const(s, (double)(k))
+#define ZERO NULL
+#define NEG(a) s_neg(s, a)
+#define ADD(a, b) s_add(s, a, b)
+#define SUB(a, b) s_sub(s, a, b)
+#define MUL(a, b) s_mul(s, a, b)
+#define DIV(a, b) s_div(s, a, b)
+#define FLOORDIV(a, b) s_binary(s, OP_floordiv, a, b)
+#define POW(a, b) s_binary(s, OP_pow, a, b)
+#define EXP(a) s_unary(s, OP_exp, a)
+#define LOG(a) s_unary(s, OP_log, a)
+#define SQRT(a) s_unary(s, OP_sqrt, a)
+#define SIN(a) s_unary(s, OP_sin, a)
+#define COS(a) s_unary(s, OP_cos, a)
+#define TANH(a) s_unary(s, OP_tanh, a)
+#define SIGMOID(a) s_unary(s, OP_sigmoid, a)
+#define ERF(a) s_unary(s, OP_erf, a)
+#define SIGN(a) s_unary(s, OP_sign, a)
+#define SELECT(c, a, b) s_where(s, c, a, b)
+#define EQ(a, b) s_binary(s, OP_eq, a, b)
+#define GT(a, b) s_binary(s, OP_gt, a, b)
+#define LT(a, b) s_binary(s, OP_lt, a, b)
+/* MOD ATAN2 ABS EXPM1 LOG1P LOG2 TAN FLOOR CEIL ROUND TRUNC MAX MIN NE LE GE AND OR XOR NOT FINITE: in values only */
+
+#else
+#error "ask for one meaning of the vocabulary"
+#endif
