@@ -106,7 +106,7 @@ static inline Tensor **tensor_slot(Tensor **slot, Tensor *owned) { tensor_releas
 /* "f32[64, 10]" into [buffer] */
 void tensor_type_name(const Tensor *tensor, char *buffer, size_t size);
 void shape_format(int ndim, const int64_t *shape, char *buffer, size_t size);    /* "[64, 10]" */
-/* Appends the aligned, shortened table of values through [write]; [width] columns. */
+/* Writes the aligned, shortened table of values; [width] columns. Lines are separated, the last has no end. */
 typedef void TensorWrite(void *to, const char *text, size_t length);
 void tensor_print(const Tensor *tensor, int width, TensorWrite *write, void *to);
 
