@@ -81,11 +81,11 @@ Attr attr_ints(int count, const int64_t *v)
 
 /* ---- ops ---- */
 
-static Tensor *call_op(Scope *s, const OpDef *def, int n_in, Tensor *const *in, const Attr *attr, int which_out)
+Tensor *s_op(Scope *s, OpId id, int n_in, Tensor *const *in, const Attr *attr, int which_out)
 {
     Tensor *out[OP_MAX_OUT], *result = NULL;
     int n_out = 0;
-    if (s->ctx->error.kind != ERROR_NONE || !op_call(s->ctx, def, n_in, in, attr, out, &n_out))
+    if (s->ctx->error.kind != ERROR_NONE || !op_call(s->ctx, &op_defs[id], n_in, in, attr, out, &n_out))
         return NULL;
     for (int i = 0; i < n_out; i++)
         if (i == which_out)
@@ -93,11 +93,6 @@ static Tensor *call_op(Scope *s, const OpDef *def, int n_in, Tensor *const *in, 
         else
             tensor_release(out[i]);
     return scope_own(s, result);
-}
-
-Tensor *s_op(Scope *s, OpId id, int n_in, Tensor *const *in, const Attr *attr, int which_out)
-{
-    return call_op(s, &op_defs[id], n_in, in, attr, which_out);
 }
 
 Tensor *s_unary(Scope *s, OpId id, Tensor *x)
@@ -111,11 +106,10 @@ Tensor *s_binary(Scope *s, OpId id, Tensor *a, Tensor *b)
     return a && b ? s_op(s, id, 2, in, NULL, 0) : NULL;
 }
 
-/* By name, since the rows of several files are meant. */
-static Tensor *named(Scope *s, const char *name, Tensor *x, Tensor *y, const Attr *attr)
+/* One input and attributes. */
+static Tensor *shaped(Scope *s, OpId id, Tensor *x, const Attr *attr)
 {
-    Tensor *in[2] = {x, y};
-    return x ? call_op(s, op_find(name), y ? 2 : 1, in, attr, 0) : NULL;
+    return x ? s_op(s, id, 1, &x, attr, 0) : NULL;
 }
 
 Tensor *s_const(Scope *s, double value)
@@ -137,27 +131,27 @@ Tensor *s_full_like(Scope *s, const TensorSpec *spec, double value)
 
 Tensor *s_add(Scope *s, Tensor *a, Tensor *b)
 {
-    return b ? named(s, "add", a, b, NULL) : NULL;
+    return s_binary(s, OP_add, a, b);
 }
 
 Tensor *s_sub(Scope *s, Tensor *a, Tensor *b)
 {
-    return b ? named(s, "sub", a, b, NULL) : NULL;
+    return s_binary(s, OP_sub, a, b);
 }
 
 Tensor *s_mul(Scope *s, Tensor *a, Tensor *b)
 {
-    return b ? named(s, "mul", a, b, NULL) : NULL;
+    return s_binary(s, OP_mul, a, b);
 }
 
 Tensor *s_div(Scope *s, Tensor *a, Tensor *b)
 {
-    return b ? named(s, "div", a, b, NULL) : NULL;
+    return s_binary(s, OP_div, a, b);
 }
 
 Tensor *s_neg(Scope *s, Tensor *a)
 {
-    return named(s, "neg", a, NULL, NULL);
+    return s_unary(s, OP_neg, a);
 }
 
 Tensor *s_scale(Scope *s, Tensor *a, double k)
@@ -173,7 +167,7 @@ Tensor *s_sum(Scope *s, Tensor *x, const bool axes[TENSOR_MAX_DIMS], bool keepdi
     for (int i = 0; i < x->ndim; i++)
         if (axes[i])
             attr[0].ints.v[attr[0].ints.count++] = i;
-    return attr[0].ints.count == 0 ? x : named(s, "sum", x, NULL, attr);
+    return attr[0].ints.count == 0 ? x : shaped(s, (OpId)(op_find("sum") - op_defs), x, attr);
 }
 
 Tensor *s_sum_to(Scope *s, Tensor *x, const TensorSpec *spec)
@@ -194,7 +188,7 @@ Tensor *s_sum_to(Scope *s, Tensor *x, const TensorSpec *spec)
 Tensor *s_expand(Scope *s, Tensor *x, int ndim, const int64_t *shape)
 {
     Attr attr = attr_ints(ndim, shape);
-    return named(s, "expand", x, NULL, &attr);
+    return shaped(s, OP_expand, x, &attr);
 }
 
 Tensor *s_reshape(Scope *s, Tensor *x, int ndim, const int64_t *shape)
@@ -206,7 +200,7 @@ Tensor *s_reshape(Scope *s, Tensor *x, int ndim, const int64_t *shape)
     for (int i = 0; i < ndim; i++)
         wanted.shape[i] = shape[i];
     Attr attr = attr_ints(ndim, shape);
-    return spec_equal_shape(&now, &wanted) ? x : named(s, "reshape", x, NULL, &attr);
+    return spec_equal_shape(&now, &wanted) ? x : shaped(s, OP_reshape, x, &attr);
 }
 
 Tensor *s_permute(Scope *s, Tensor *x, const int *order)
@@ -217,13 +211,13 @@ Tensor *s_permute(Scope *s, Tensor *x, const int *order)
     attr.ints.count = x->ndim;
     for (int i = 0; i < x->ndim; i++)
         attr.ints.v[i] = order[i];
-    return named(s, "permute", x, NULL, &attr);
+    return shaped(s, OP_permute, x, &attr);
 }
 
 Tensor *s_transpose(Scope *s, Tensor *x, int a, int b)
 {
     Attr attr[2] = {attr_int(a), attr_int(b)};
-    return named(s, "transpose", x, NULL, attr);
+    return shaped(s, OP_transpose, x, attr);
 }
 
 Tensor *s_unsqueeze(Scope *s, Tensor *x, int axis)
@@ -240,17 +234,17 @@ Tensor *s_unsqueeze(Scope *s, Tensor *x, int axis)
 
 Tensor *s_matmul(Scope *s, Tensor *a, Tensor *b)
 {
-    return b ? named(s, "matmul", a, b, NULL) : NULL;
+    return s_binary(s, OP_matmul, a, b);
 }
 
 Tensor *s_cast(Scope *s, Tensor *x, Dtype dtype)
 {
     Attr attr = attr_dtype(dtype);
-    return x && (x->dtype != dtype || x->weak) ? named(s, "cast", x, NULL, &attr) : x;
+    return x && (x->dtype != dtype || x->weak) ? shaped(s, OP_to, x, &attr) : x;
 }
 
 Tensor *s_where(Scope *s, Tensor *condition, Tensor *a, Tensor *b)
 {
     Tensor *in[3] = {condition, a, b};
-    return condition && a && b ? call_op(s, op_find("where"), 3, in, NULL, 0) : NULL;
+    return condition && a && b ? s_op(s, OP_where, 3, in, NULL, 0) : NULL;
 }

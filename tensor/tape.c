@@ -364,7 +364,7 @@ static bool accumulate(Pass *pass, GradNode *node, int out, Tensor *dx)
     }
     Tensor *in[2] = {*slot, dx}, *sum;
     int n_out;
-    if (!op_call(pass->ctx, op_find("add"), 2, in, NULL, &sum, &n_out))
+    if (!op_call(pass->ctx, op_def(OP_add), 2, in, NULL, &sum, &n_out))
         return false;
     tensor_slot(slot, sum);
     return true;
