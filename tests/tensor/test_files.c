@@ -139,7 +139,7 @@ static void test_npy_of_others(void)
     make_npy(1, "{'descr':'<u8','fortran_order':False,'shape':(1,)}", "\1\0\0\0\0\0\0\0", 8);
     expect_values(npy_load(&ctx, path), DTYPE_i64, 1, (double[]){1}, "npy of uint64 becomes i64");
     make_npy(1, "{'descr':'<f2','fortran_order':False,'shape':(6,)}", "\0\x3c\0\xc0\0\x7c\1\0\1\x7e\xff\x7b", 12);
-    expect_values(npy_load(&ctx, path), DTYPE_f32, 6, (double[]){1, -2, INFINITY, 0x1p-24, NAN, 65504},
+    expect_values(npy_load(&ctx, path), DTYPE_f32, 6, (double[]){1, -2, (double)INFINITY, 0x1p-24, (double)NAN, 65504},
                   "npy of float16 becomes f32");
     make_npy(1, "{'descr':'<f8','fortran_order':False,'shape':()}", (double[]){2.5}, 8);
     expect_values(npy_load(&ctx, path), DTYPE_f64, 1, (double[]){2.5}, "npy without axes");
