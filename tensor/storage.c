@@ -217,6 +217,8 @@ Storage *storage_new(Error *error, size_t bytes)
     int class = class_for(bytes, &capacity);
     pthread_mutex_lock(&lock);
     Chunk *chunk = find_cached(class);
+    if (!chunk && bytes >= MAP_LIMIT && !reserve_locked(capacity))
+        capacity = (bytes + PAGE - 1) & ~(PAGE - 1);      /* near the budget: no more than asked, and not kept later */
     if (!chunk && reserve_locked(capacity)) {
         chunk = make_chunk(capacity);
         if (!chunk) {         /* the system disagrees with the count: give it what is cached and ask again */
@@ -243,7 +245,7 @@ static void keep_chunk(Chunk *chunk)
     int class = class_for(chunk->capacity, &capacity);
     pthread_mutex_lock(&lock);
     memory_count(-(int64_t)chunk->capacity);
-    bool keep = (size_t)atomic_load(&cached_bytes) + capacity <= cache_limit;
+    bool keep = capacity == chunk->capacity && (size_t)atomic_load(&cached_bytes) + capacity <= cache_limit;
     if (keep) {
         chunk->next = cache[class];
         cache[class] = chunk;
