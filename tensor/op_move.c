@@ -806,8 +806,10 @@ bool to_run(OpCall *call)
 {
     Tensor *x = call->in[0];
     Dtype dtype = call->attr[0].dtype;
-    if (dtype == (Dtype)x->dtype) return finish(call, view_of(call, x, x->ndim, x->shape, x->stride, 0));
-    return finish(call, tensor_cast(call->ctx, x, dtype));
+    bool same = dtype == (Dtype)x->dtype;
+    Tensor *y = same ? view_of(call, x, x->ndim, x->shape, x->stride, 0) : tensor_cast(call->ctx, x, dtype);
+    if (y != NULL) y->weak = false;                                /* its dtype was asked for */
+    return finish(call, y);
 }
 
 bool to_grad(GradCall *g)
