@@ -124,6 +124,19 @@ static Value ints_from(const char *at, const char *end)
     return list;
 }
 
+/* The text between quotes, \n as a line end. */
+static Value string_default(const char *text, int length)
+{
+    char copy[64];
+    size_t at = 0;
+    for (int i = 1; i < length - 1 && at < sizeof copy; i++) {
+        bool escaped = text[i] == '\\' && i + 1 < length - 1;
+        copy[at++] = escaped && text[i + 1] == 'n' ? '\n' : escaped ? text[i + 1] : text[i];
+        i += escaped;
+    }
+    return string_new(copy, at);
+}
+
 static bool is_text(const Param *param, const char *text)
 {
     return (size_t)param->fallback_length == strlen(text) && memcmp(param->fallback, text, strlen(text)) == 0;
@@ -136,7 +149,7 @@ static Value default_value(const Param *param)
     if (is_text(param, "none")) return VALUE_NONE;
     if (is_text(param, "true")) return value_bool(true);
     if (is_text(param, "false")) return value_bool(false);
-    if (*text == '\'' || *text == '"') return string_new(text + 1, length >= 2 ? (size_t)length - 2 : 0);
+    if (*text == '\'' || *text == '"') return string_default(text, length);
     if (*text == '[' || *text == '(') return ints_from(text, text + length);
     if (param->kind == PARAM_dtype) {
         char name[16];

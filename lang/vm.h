@@ -23,6 +23,11 @@ typedef struct NativeDef {
 extern const NativeDef native_defs[];
 extern const int native_count;
 
+/* Builtin names that are plain values, such as pi. A native of the same name as an op hides it. */
+typedef struct ConstantDef { const char *name; Value value; const char *doc; } ConstantDef;
+extern const ConstantDef constant_defs[];
+extern const int constant_count;
+
 /* What is called. */
 typedef enum FunctionKind { FUNCTION_CLOSURE, FUNCTION_NATIVE, FUNCTION_OP, FUNCTION_METHOD } FunctionKind;
 

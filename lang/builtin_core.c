@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Natives about any value: showing it, its type and size, conversions between kinds, tensors from values. */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arith.h"
+#include "bind.h"
+#include "bridge.h"
+#include "builtins.h"
+#include "lang.h"
+#include "print.h"
+
+/* ---- showing ---- */
+
+bool native_print(Vm *vm, const Value *args, Value *result)
+{
+    const List *xs = args[0].list;
+    Text text = {0};
+    bool fine = true;
+    for (int64_t i = 0; i < xs->count && fine; i++) {
+        if (i) text_add(&text, args[1].string->text, args[1].string->length);
+        fine = value_print(vm, xs->at[i], &text);
+    }
+    text_add(&text, args[2].string->text, args[2].string->length);
+    fine = fine && (!text.failed || vm_out_of_memory(vm));
+    fine = fine && vm_output(vm, OUTPUT_OUT, text.at ? text.at : "", text.length);
+    text_free(&text);
+    *result = VALUE_NONE;
+    return fine;
+}
+
+bool native_str(Vm *vm, const Value *args, Value *result)
+{
+    Text text = {0};
+    if (args[0].tag == TAG_STRING) return native_give(vm, value_retain(args[0]), result);
+    if (value_print(vm, args[0], &text)) return native_give_text(vm, &text, result);
+    text_free(&text);
+    return false;
+}
+
+bool native_repr(Vm *vm, const Value *args, Value *result)
+{
+    Text text = {0};
+    if (value_repr(vm, args[0], &text)) return native_give_text(vm, &text, result);
+    text_free(&text);
+    return false;
+}
+
+bool native_format(Vm *vm, const Value *args, Value *result)
+{
+    Text text = {0};
+    if (value_format(vm, args[0], args[1].string->text, &text)) return native_give_text(vm, &text, result);
+    text_free(&text);
+    return false;
+}
+
+/* ---- type and size ---- */
+
+bool native_type(Vm *vm, const Value *args, Value *result)
+{
+    return native_give(vm, string_from(value_type_name(args[0])), result);
+}
+
+bool native_len(Vm *vm, const Value *args, Value *result)
+{
+    int64_t length;
+    if (!native_length(vm, args[0], &length)) return false;
+    if (length < 0) return native_wants(vm, "len", "x", "something with a known length", args[0]);
+    *result = value_int(length);
+    return true;
+}
+
+bool native_same(Vm *vm, const Value *args, Value *result)
+{
+    (void)vm;
+    *result = value_bool(value_same(args[0], args[1]));
+    return true;
+}
+
+/* ---- numbers ---- */
+
+/* The whole text as a number; spaces around it do not count. */
+static bool parse_number(Vm *vm, const char *function, const String *text, Value *result)
+{
+    const char *at = text->text, *end = at + text->length;
+    char *after;
+    while (at < end && strchr(" \t\r\n", *at)) at++;
+    while (end > at && strchr(" \t\r\n", end[-1])) end--;
+    bool digits = end > at && strspn(at, "+-0123456789_.eEinfa") >= (size_t)(end - at);
+    errno = 0;
+    if (strcmp(function, "int") == 0) {
+        long long number = strtoll(at, &after, 10);
+        if (digits && after == end && errno == ERANGE) {
+            return vm_fail(vm, ERROR_overflow, function, "\"%.60s\" does not fit an int of 64 bits", text->text);
+        }
+        *result = value_int(number);
+    } else {
+        *result = value_float(strtod(at, &after));
+    }
+    if (digits && after == end) return true;
+    return vm_fail(vm, ERROR_value, function, "\"%.60s\" is no %s", text->text,
+                   strcmp(function, "int") ? "number" : "int");
+}
+
+/* A plain number in place of one-element tensors and typed scalars. */
+static Value plain_number(Value v)
+{
+    if (v.tag == TAG_TENSOR && tensor_size(v.tensor) == 1) {
+        bool floating = dtype_class((Dtype)v.tensor->dtype) == CLASS_FLOAT;
+        return floating ? value_float(tensor_item(v.tensor, 0)) : value_int(tensor_item_int(v.tensor, 0));
+    }
+    if (v.tag == TAG_SCALAR) return dtype_class((Dtype)v.dtype) == CLASS_FLOAT ? value_float(v.f) : value_int(v.i);
+    return v.tag == TAG_BOOL ? value_int(v.b) : v;
+}
+
+bool native_int(Vm *vm, const Value *args, Value *result)
+{
+    if (args[0].tag == TAG_STRING) return parse_number(vm, "int", args[0].string, result);
+    Value v = plain_number(args[0]);
+    if (v.tag != TAG_INT && v.tag != TAG_FLOAT) return native_wants(vm, "int", "x", "a number or a string", v);
+    *result = v;
+    if (v.tag == TAG_INT) return true;
+    if (isnan(v.f) || v.f >= 9223372036854775808.0 || v.f < -9223372036854775808.0) {
+        return vm_fail(vm, ERROR_overflow, "int", "%g does not fit an int of 64 bits", v.f);
+    }
+    *result = value_int((int64_t)v.f);
+    return true;
+}
+
+bool native_float(Vm *vm, const Value *args, Value *result)
+{
+    if (args[0].tag == TAG_STRING) return parse_number(vm, "float", args[0].string, result);
+    Value v = plain_number(args[0]);
+    if (v.tag != TAG_INT && v.tag != TAG_FLOAT) return native_wants(vm, "float", "x", "a number or a string", v);
+    *result = v.tag == TAG_INT ? value_float((double)v.i) : v;
+    return true;
+}
+
+/* ---- dtypes: casts, and values that stand for themselves ---- */
+
+static bool cast(Vm *vm, Value v, Dtype dtype, Value *result)
+{
+    Tensor *tensor = value_to_tensor_dtype(vm_tensors(vm), v, dtype);
+    if (!tensor) return false;
+    *result = value_from_tensor_take(tensor);
+    return true;
+}
+
+bool native_f32(Vm *vm, const Value *args, Value *result) { return cast(vm, args[0], DTYPE_f32, result); }
+bool native_f64(Vm *vm, const Value *args, Value *result) { return cast(vm, args[0], DTYPE_f64, result); }
+bool native_i32(Vm *vm, const Value *args, Value *result) { return cast(vm, args[0], DTYPE_i32, result); }
+bool native_i64(Vm *vm, const Value *args, Value *result) { return cast(vm, args[0], DTYPE_i64, result); }
+bool native_u8(Vm *vm, const Value *args, Value *result) { return cast(vm, args[0], DTYPE_u8, result); }
+
+bool native_bool(Vm *vm, const Value *args, Value *result)
+{
+    Value v = args[0];
+    *result = v;
+    if (v.tag == TAG_BOOL) return true;
+    if (v.tag == TAG_INT || v.tag == TAG_FLOAT) {
+        *result = value_bool(v.tag == TAG_INT ? v.i != 0 : v.f != 0);
+        return true;
+    }
+    if (!cast(vm, v, DTYPE_bool, result)) return false;
+    if (result->tag == TAG_SCALAR) *result = value_bool(result->i != 0);
+    return true;
+}
+
+bool native_tensor(Vm *vm, const Value *args, Value *result)
+{
+    Dtype dtype;
+    Tensor *tensor;
+    TensorContext *ctx = vm_tensors(vm);
+    Value v = args[0];
+    if (native_is_lazy(v)) {
+        Value list;
+        if (!native_collect(vm, v, &list)) return false;
+        Value inner[2] = {list, args[1]};
+        bool fine = native_tensor(vm, inner, result);
+        value_release(list);
+        return fine;
+    }
+    if (args[1].tag != TAG_NONE && value_to_dtype(args[1], &dtype)) tensor = value_to_tensor_dtype(ctx, v, dtype);
+    else if (v.tag == TAG_INT) tensor = tensor_scalar_int(ctx, DTYPE_i64, v.i);
+    else if (v.tag == TAG_FLOAT) tensor = tensor_scalar(ctx, DTYPE_f32, v.f);
+    else tensor = value_to_tensor(ctx, v);
+    if (!tensor) return false;
+    *result = value_from_tensor_take(tensor);
+    return true;
+}
+
+bool native_shape(Vm *vm, const Value *args, Value *result)
+{
+    bool found;
+    if (!value_member(vm, args[0], "shape", result, &found)) return false;
+    if (found) return true;
+    Tensor *tensor = value_to_tensor(vm_tensors(vm), args[0]);
+    if (!tensor) return false;
+    Value v = {.tag = TAG_TENSOR, .tensor = tensor};
+    bool fine = value_member(vm, v, "shape", result, &found);
+    tensor_release(tensor);
+    return fine;
+}
+
+/* ---- containers ---- */
+
+bool native_list(Vm *vm, const Value *args, Value *result)
+{
+    if (args[0].tag == TAG_NONE) return native_give(vm, list_new(0), result);
+    return native_collect(vm, args[0], result);
+}
+
+bool native_tuple(Vm *vm, const Value *args, Value *result)
+{
+    Value list;
+    if (args[0].tag == TAG_TUPLE) return native_give(vm, value_retain(args[0]), result);
+    if (!native_collect(vm, args[0], &list)) return false;
+    Value tuple = tuple_new(list.list->count);
+    for (int64_t i = 0; tuple.tag != TAG_UNDEFINED && i < list.list->count; i++) {
+        tuple.list->at[i] = value_retain(list.list->at[i]);
+    }
+    value_release(list);
+    return native_give(vm, tuple, result);
+}
+
+bool native_range(Vm *vm, const Value *args, Value *result)
+{
+    int64_t start = 0, stop = args[0].i, step = args[2].i;
+    if (args[1].tag != TAG_NONE) {
+        start = args[0].i;
+        stop = args[1].i;
+    }
+    if (step == 0) return vm_fail(vm, ERROR_value, "range", "step must not be 0");
+    return native_give(vm, range_new(start, stop, step), result);
+}
+
+/* ---- the larger and the smaller: numbers here, tensors and lists by the op ---- */
+
+static bool extreme(Vm *vm, const char *name, const Value *args, Value *result)
+{
+    const List *xs = args[0].list;
+    bool numbers = xs->count > 1, strings = xs->count > 1, comparable = true;
+    for (int64_t i = 0; i < xs->count; i++) {
+        numbers &= value_is_number(xs->at[i]);
+        strings &= xs->at[i].tag == TAG_STRING;
+    }
+    bool second_is_axis = xs->count == 2 && (xs->at[0].tag == TAG_TENSOR || native_is_row(xs->at[0]));
+    if (xs->count == 1 || second_is_axis) {
+        NamedValue named[2];
+        int n_named = 0;
+        if (args[1].tag != TAG_NONE) named[n_named++] = (NamedValue){"axis", args[1]};
+        if (args[2].b) named[n_named++] = (NamedValue){"keepdim", args[2]};
+        const OpDef *op = op_find(name);
+        if (!op) return vm_fail(vm, ERROR_internal, name, "the op is missing");
+        return op_apply(vm, op, (int)xs->count, xs->at, n_named, named, result);
+    }
+    if (!numbers && !strings) {
+        vm_fail(vm, ERROR_type, name, "takes numbers, or one tensor or list and an axis");
+        error_hint(&vm_tensors(vm)->error, "elementwise it is %s(a, b)", name[1] == 'a' ? "maximum" : "minimum");
+        return false;
+    }
+    Value best = xs->at[0];
+    for (int64_t i = 1; i < xs->count; i++) {
+        int order = value_order(xs->at[i], best, &comparable);
+        if (name[1] == 'a' ? order > 0 : order < 0) best = xs->at[i];
+    }
+    *result = value_retain(best);
+    return true;
+}
+
+bool native_max(Vm *vm, const Value *args, Value *result) { return extreme(vm, "max", args, result); }
+bool native_min(Vm *vm, const Value *args, Value *result) { return extreme(vm, "min", args, result); }
