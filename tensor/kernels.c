@@ -65,6 +65,8 @@ WHOLE_NUMBERS(i64, int64_t, uint64_t)
 #define v_i64_round v_whole
 #define v_i64_trunc v_whole
 
+#define ACC int64_t
+
 #define T uint8_t
 #define U unsigned
 #define TAG u8
@@ -72,6 +74,7 @@ WHOLE_NUMBERS(i64, int64_t, uint64_t)
 #define ROWS_ARITH SKIP
 #define ROWS_LOGIC EMIT
 #include "kernels_elementwise.h"
+#include "kernels_reduce.h"
 #undef ROWS_ARITH
 #undef ROWS_LOGIC
 #undef T
@@ -87,6 +90,7 @@ WHOLE_NUMBERS(i64, int64_t, uint64_t)
 #define TAG i32
 #define VMATH(f) VMATH_INT(i32, f)
 #include "kernels_elementwise.h"
+#include "kernels_reduce.h"
 #undef T
 #undef U
 #undef TAG
@@ -97,6 +101,7 @@ WHOLE_NUMBERS(i64, int64_t, uint64_t)
 #define TAG i64
 #define VMATH(f) VMATH_INT(i64, f)
 #include "kernels_elementwise.h"
+#include "kernels_reduce.h"
 #undef T
 #undef U
 #undef TAG
@@ -105,6 +110,9 @@ WHOLE_NUMBERS(i64, int64_t, uint64_t)
 #undef GRADS
 #undef INTS
 #undef ROWS_FLOAT
+#undef ACC
+#define ACC double
+#define IS_FLOAT
 #define GRADS EMIT
 #define INTS SKIP
 #define ROWS_FLOAT EMIT
@@ -113,7 +121,10 @@ WHOLE_NUMBERS(i64, int64_t, uint64_t)
 #define U float
 #define TAG f32
 #define VMATH(f) vf_##f
+#define MASK int32_t
 #include "kernels_elementwise.h"
+#include "kernels_reduce.h"
+#undef MASK
 #undef T
 #undef U
 #undef TAG
@@ -123,7 +134,10 @@ WHOLE_NUMBERS(i64, int64_t, uint64_t)
 #define U double
 #define TAG f64
 #define VMATH(f) vd_##f
+#define MASK int64_t
 #include "kernels_elementwise.h"
+#include "kernels_reduce.h"
+#undef MASK
 #undef T
 #undef U
 #undef TAG
@@ -179,4 +193,10 @@ const Kernels KERNELS_(KERNELS_ISA) = {
     },
     .where = TABLE_SAME(k_where),
     .clamp = TABLE_SAME(k_clamp),
+    .reduce_rows = { TABLE_SAME(k_sum_rows), TABLE_SAME(k_prod_rows), TABLE_SAME(k_max_rows), TABLE_SAME(k_min_rows) },
+    .reduce_columns = { TABLE_SAME(k_sum_columns), TABLE_SAME(k_prod_columns), TABLE_SAME(k_max_columns),
+                        TABLE_SAME(k_min_columns) },
+    .argmax = TABLE_SAME(k_argmax_rows),
+    .argmin = TABLE_SAME(k_argmin_rows),
+    .cumsum = TABLE_SAME(k_cumsum_rows),
 };
