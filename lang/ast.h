@@ -118,6 +118,7 @@ typedef struct Axis {
 struct Node {
     NodeKind kind;
     Span span;
+    uint32_t height;          /* of the tree from here down: bounded by the parser, so that recursion over it is safe */
     union {
         int64_t integer;
         double number;
