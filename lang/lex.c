@@ -20,7 +20,7 @@ const TokenInfo token_info[TOKEN_COUNT] = {
     [TOKEN_##id] = {.text = words, .binding = tightness, .symbol = true, .op = OPERATOR_##operator_},
 #define ASSIGN(id, words, operator_) \
     [TOKEN_##id] = {.text = words, .symbol = true, .assignment = true, .op = OPERATOR_##operator_},
-#define HABIT(id, words, instead) [TOKEN_##id] = {.text = words, .symbol = true},
+#define HABIT(id, words, instead, hint) [TOKEN_##id] = {.text = words, .symbol = true},
 #include "tokens.def"
 #undef TOKEN
 #undef KEYWORD
@@ -30,12 +30,12 @@ const TokenInfo token_info[TOKEN_COUNT] = {
 };
 
 /* What a HABIT symbol stands for. */
-static const uint8_t read_as[TOKEN_COUNT] = {
+static const struct { uint8_t kind; const char *hint; } read_as[TOKEN_COUNT] = {
 #define TOKEN(id, words)
 #define KEYWORD(id, words, operator_, tightness)
 #define SYMBOL(id, words, operator_, tightness)
 #define ASSIGN(id, words, operator_)
-#define HABIT(id, words, instead) [TOKEN_##id] = TOKEN_##instead,
+#define HABIT(id, words, instead, advice) [TOKEN_##id] = {TOKEN_##instead, advice},
 #include "tokens.def"
 #undef TOKEN
 #undef KEYWORD
@@ -49,7 +49,7 @@ static const uint8_t symbol_order[] = {          /* as the table lists them: lon
 #define KEYWORD(id, words, operator_, tightness)
 #define SYMBOL(id, words, operator_, tightness) TOKEN_##id,
 #define ASSIGN(id, words, operator_) TOKEN_##id,
-#define HABIT(id, words, instead) TOKEN_##id,
+#define HABIT(id, words, instead, hint) TOKEN_##id,
 #include "tokens.def"
 #undef TOKEN
 #undef KEYWORD
@@ -483,12 +483,10 @@ static void close_bracket(Lexer *lexer, TokenKind closer, TokenKind opener)
 
 static void lex_habit(Lexer *lexer, TokenKind kind, uint32_t start)
 {
-    char message[96], hint[96];
-    TokenKind instead = (TokenKind)read_as[kind];
+    char message[32];
     snprintf(message, sizeof message, "there is no %s", token_info[kind].text);
-    snprintf(hint, sizeof hint, "write %s", token_info[instead].text);
-    complain(lexer, start, lexer->at, hint, message);
-    emit(lexer, instead, start);
+    complain(lexer, start, lexer->at, read_as[kind].hint, message);
+    emit(lexer, (TokenKind)read_as[kind].kind, start);
 }
 
 static void lex_unknown(Lexer *lexer)
@@ -534,7 +532,7 @@ static void lex_symbol(Lexer *lexer)
         default: break;
         }
         lexer->at += (uint32_t)length;
-        if (read_as[kind]) lex_habit(lexer, kind, lexer->at - (uint32_t)length);
+        if (read_as[kind].hint) lex_habit(lexer, kind, lexer->at - (uint32_t)length);
         else emit(lexer, kind, lexer->at - (uint32_t)length);
         return;
     }

@@ -11,7 +11,7 @@ typedef enum TokenKind {
 #define KEYWORD(id, text, op, binding) TOKEN_##id,
 #define SYMBOL(id, text, op, binding) TOKEN_##id,
 #define ASSIGN(id, text, op) TOKEN_##id,
-#define HABIT(id, text, instead) TOKEN_##id,
+#define HABIT(id, text, instead, hint) TOKEN_##id,
 #include "tokens.def"
 #undef TOKEN
 #undef KEYWORD
