@@ -72,11 +72,15 @@ typedef struct Lexer {
     size_t n_piece, piece_room;
 } Lexer;
 
+/* source_locate without the column, whose counting would be quadratic on long lines. */
 static uint32_t line_of(const Source *source, uint32_t offset)
 {
-    uint32_t line, column;
-    source_locate(source, offset, &line, &column);
-    return line;
+    uint32_t low = 0, high = source->n_lines;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (source->line_start[middle] <= offset) low = middle; else high = middle;
+    }
+    return low + 1;
 }
 
 bool syntax_error_add(Parse *parse, Span span, const char *hint, const char *format, ...)

@@ -148,6 +148,9 @@ void parse_unexpected(Parser *p, const char *expected)
         fail_at_end(p, token->span, message);
     } else if (token->kind == TOKEN_BAD) {
         p->failed = true;                                /* the lexer has said it */
+    } else if (token->kind == TOKEN_ASSIGN && p->at > 0 && token_info[token[-1].kind].keyword) {
+        parse_fail(p, token[-1].span, "choose another name", "'%s' is a word of the language",
+                   token_info[token[-1].kind].text);
     } else if (token->kind == TOKEN_ASSIGN) {
         parse_fail(p, token->span, "compare with ==; assigning is a statement of its own", "an assignment has no value");
     } else {
@@ -173,6 +176,10 @@ bool parse_close(Parser *p, TokenKind closer, int opener)
     if (parse_peek(p) == TOKEN_END) {
         snprintf(expected, sizeof expected, "this %s is not closed", token_info[bracket->kind].text);
         fail_at_end(p, bracket->span, expected);
+    } else if (parse_token(p)->first && bracket->span.start < parse_token(p)->span.start
+               && parse_peek(p) != TOKEN_RPAREN && parse_peek(p) != TOKEN_RBRACKET && parse_peek(p) != TOKEN_RBRACE) {
+        snprintf(expected, sizeof expected, "this %s is not closed", token_info[bracket->kind].text);
+        parse_fail(p, bracket->span, "members are separated by commas, over several lines too", "%s", expected);
     } else {
         snprintf(expected, sizeof expected, "',' or '%s'", token_info[closer].text);
         parse_unexpected(p, expected);
