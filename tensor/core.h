@@ -19,6 +19,11 @@ int limits_cpus(void);        /* cores granted by affinity and by the control gr
 typedef struct MemoryUse { size_t budget, live, peak, cached; } MemoryUse;
 void memory_use(MemoryUse *use);
 bool memory_reserve(size_t bytes);     /* may [bytes] more come from the system? Trims the cache first if need be */
+#ifdef TESSERA_DEBUG
+/* Tests: the [n]th request from now on fails, once (1: the next); 0: none. Returns how many were still to come. Needs
+   TESSERA_NO_CACHE to count what the free lists would serve. */
+int64_t memory_fail_at(int64_t n);
+#endif
 void memory_count(int64_t bytes);      /* live bytes that are no storage (blocks); negative when they go */
 
 /* ---- convert.c: copies between strided layouts ---- */

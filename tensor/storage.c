@@ -61,6 +61,25 @@ static void find_budget(void)
         cache_limit = 0;
 }
 
+#ifdef TESSERA_DEBUG
+static _Atomic(int64_t) until_failure;
+
+int64_t memory_fail_at(int64_t n)
+{
+    return atomic_exchange(&until_failure, n);
+}
+
+static bool fails_on_purpose(void)
+{
+    return atomic_load(&until_failure) > 0 && atomic_fetch_sub(&until_failure, 1) == 1;
+}
+#else
+static bool fails_on_purpose(void)
+{
+    return false;
+}
+#endif
+
 void memory_use(MemoryUse *use)
 {
     pthread_once(&budget_once, find_budget);
@@ -131,6 +150,8 @@ static bool reserve_locked(size_t bytes)
 bool memory_reserve(size_t bytes)
 {
     pthread_once(&budget_once, find_budget);
+    if (fails_on_purpose())
+        return false;
     int64_t held = atomic_load_explicit(&live_bytes, memory_order_relaxed) +
                    atomic_load_explicit(&cached_bytes, memory_order_relaxed);
     if (bytes <= budget_bytes && (size_t)held + bytes <= budget_bytes)
@@ -209,7 +230,7 @@ Storage *storage_new(Error *error, size_t bytes)
     if (bytes <= SMALL_LIMIT)
         return small_storage(error, bytes);
     pthread_once(&budget_once, find_budget);
-    if (bytes > SIZE_MAX / 4) {
+    if (bytes > SIZE_MAX / 4 || fails_on_purpose()) {
         refuse(error, bytes);
         return NULL;
     }

@@ -213,7 +213,7 @@ static void test_signatures(void)
 
 static void test_conversion(void)
 {
-    static const double value[6] = {0, 1, -3.7, 300.2, NAN, 1e30};
+    static const double value[6] = {0, 1, -3.7, 300.2, (double)NAN, 1e30};
     static const int64_t six[1] = {6};
     Tensor *x = tensor_from_data(&ctx, DTYPE_f64, 1, six, value);
     Tensor *u = tensor_cast(&ctx, x, DTYPE_u8), *i = tensor_cast(&ctx, x, DTYPE_i32), *l = tensor_cast(&ctx, x, DTYPE_i64);

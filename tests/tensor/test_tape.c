@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The tape: orders, shapes of graphs, what is kept and freed, errors. Gradients of single ops are tests/ops's. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -52,7 +53,7 @@ static Tensor *derivative(Function *f, int order, Tensor *x)
     } else {
         grad_begin(&ctx);
         Tensor *leaf = scope_own(&s, grad_leaf(&ctx, x));
-        Tensor *y = scope_own(&s, derivative(f, order - 1, leaf));
+        Tensor *y = leaf ? scope_own(&s, derivative(f, order - 1, leaf)) : NULL;
         if (!y || !grad_backward(&ctx, 1, &y, NULL, 1, &leaf, &result))
             result = NULL;
         grad_end(&ctx);
@@ -263,8 +264,38 @@ static void test_views(void)
     scope_clear(&s);
 }
 
+/* Every request for memory fails once: each time an ordinary error, nothing lost, the level in order. */
+static void test_failures(void)
+{
+#ifdef TESSERA_DEBUG
+    int failures = 0;
+    bool orderly = true;
+    for (int64_t n = 1;; n++) {
+        Tensor *x = tensor_scalar(&ctx, DTYPE_f64, 0.5);
+        int64_t live = runtime_live_tensors();
+        memory_fail_at(n);
+        Tensor *y = derivative(exp_sin, 3, x);
+        bool reached = memory_fail_at(0) <= 0;
+        orderly = orderly && (y != NULL) == !reached && (ctx.error.kind == ERROR_memory) == reached && ctx.recording == 0;
+        error_clear(&ctx.error);
+        tensor_release(y);
+        orderly = orderly && runtime_live_tensors() == live;
+        tensor_release(x);
+        failures += reached;
+        if (!reached)
+            break;
+    }
+    tap_ok(orderly, "each of %d failing requests for memory is an ordinary error", failures);
+#else
+    tap_ok(true, "failing requests for memory # SKIP --enable-debug only");
+#endif
+}
+
 int main(void)
 {
+#ifdef TESSERA_DEBUG
+    setenv("TESSERA_NO_CACHE", "1", 1);
+#endif
     tensor_context_init(&ctx, &flag);
     test_orders();
     test_levels();
@@ -273,6 +304,7 @@ int main(void)
     test_freeing();
     test_ends();
     test_views();
+    test_failures();
     tap_ok(runtime_live_tensors() == 0 && ctx.error.kind == ERROR_NONE, "no tensor is left");
     return tap_end();
 }
