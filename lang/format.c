@@ -131,7 +131,8 @@ static void format_int(Text *out, const Spec *spec, int64_t number)
         while (size >>= 1);
         memmove(digits, digits + at, sizeof digits - (size_t)at);
     } else {
-        const char *format = spec->type == 'x' ? "%llx" : spec->type == 'X' ? "%llX" : spec->type == 'o' ? "%llo" : "%llu";
+        char format[] = "%llu";
+        if (spec->type && strchr("xXo", spec->type)) format[3] = spec->type;
         snprintf(digits, sizeof digits, format, (unsigned long long)size);
     }
     Text body = {0};
@@ -209,7 +210,8 @@ bool value_format(Vm *vm, Value v, const char *text, Text *out)
         return vm_fail(vm, ERROR_type, "", "format \"%s\" is for ints, got a float; write int(x) or use .0f", text);
     }
     if (is_number && spec.type != 's') {
-        bool floating = number_type ? strchr("eEfFgG%", spec.type) != NULL : !value_to_int(v, &whole) || spec.precision >= 0;
+        bool floating = spec.precision >= 0 || !value_to_int(v, &whole);
+        if (number_type) floating = strchr("eEfFgG%", spec.type) != NULL;
         if (floating && value_to_double(v, &number)) format_float(out, &spec, number, single);
         else format_int(out, &spec, whole);
     } else {
