@@ -167,7 +167,7 @@ Tensor *s_sum(Scope *s, Tensor *x, const bool axes[TENSOR_MAX_DIMS], bool keepdi
     for (int i = 0; i < x->ndim; i++)
         if (axes[i])
             attr[0].ints.v[attr[0].ints.count++] = i;
-    return attr[0].ints.count == 0 ? x : shaped(s, (OpId)(op_find("sum") - op_defs), x, attr);
+    return attr[0].ints.count == 0 ? x : shaped(s, OP_sum, x, attr);
 }
 
 Tensor *s_sum_to(Scope *s, Tensor *x, const TensorSpec *spec)

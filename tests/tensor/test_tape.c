@@ -134,6 +134,25 @@ static void test_leaves(void)
 }
 
 
+static void test_broadcast(void)
+{
+    static const int64_t shape[2] = {4, 3};
+    Scope s;
+    scope_init(&s, &ctx);
+    Tensor *row = scope_own(&s, filled(3, 2)), *grid = scope_own(&s, tensor_zeros(&ctx, DTYPE_f64, 2, shape)), *grad = NULL;
+    grad_begin(&ctx);
+    Tensor *leaf = scope_own(&s, grad_leaf(&ctx, row)), *y = s_add(&s, grid, s_mul(&s, leaf, s_const(&s, 5)));
+    TensorSpec spec;
+    spec_of(y, &spec);
+    Tensor *seed = s_full_like(&s, &spec, 1);
+    bool good = grad_backward(&ctx, 1, &y, &seed, 1, &leaf, &grad);
+    grad_end(&ctx);
+    scope_own(&s, grad);
+    tap_ok(good && grad->dtype == DTYPE_f32 && grad->ndim == 1 && tensor_item(grad, 2) == 20,
+           "broadcasting and promotion are undone");
+    scope_clear(&s);
+}
+
 /* ---- size ---- */
 
 #define CHAIN 1000000
@@ -300,6 +319,7 @@ int main(void)
     test_orders();
     test_levels();
     test_leaves();
+    test_broadcast();
     test_chain();
     test_freeing();
     test_ends();
