@@ -130,11 +130,12 @@ static const char *hint_for(const Parser *p, const Token *token)
     }
 }
 
-/* At the end of the text: what was open could still be closed. */
+/* At the end of the text: what was open could still be closed. Said once, for the innermost. */
 static void fail_at_end(Parser *p, Span span, const char *message)
 {
     if (!p->parse->errors) p->parse->incomplete = true;
-    parse_fail(p, span, NULL, "%s", message);
+    if (!p->reached_end) parse_fail(p, span, NULL, "%s", message);
+    p->reached_end = p->failed = true;
 }
 
 void parse_unexpected(Parser *p, const char *expected)

@@ -21,6 +21,7 @@ typedef struct Parser {
     bool lines;               /* newlines end statements here */
     bool skip_indented;       /* recovery drops the more indented lines below: a block of another language */
     bool no_memory;
+    bool reached_end;         /* an error at the end of the text was recorded */
     bool in_model;            /* directly in a model's body: param and buffer may stand */
     int blocks;               /* how many { blocks } are open */
     int depth;

@@ -600,8 +600,8 @@ static void test_speed(void)
 
 static const char *const corpus[] = {
     "fn attention(q: [..., t, d], k: [..., s, d]?) -> [..., t, d] =\n    softmax(q @ k.T / sqrt(d), -1) @ v # why\n",
-    "## Doc\nmodel Block(dim, heads=3, ..rest) {\n n1 = nn.LayerNorm(dim);  qkv = 3\n param scale = ones(dim)\n"
-    " fn forward(x: f32[b, t|1, =dim]) -> ([b], list(int)) {\n (q, k, ..v) = f(x, \"b t (three h d)\", three=3)\n x + q\n }\n}\n",
+    ("## Doc\nmodel Block(dim, heads=3, ..rest) {\n n1 = nn.LayerNorm(dim);  qkv = 3\n param scale = ones(dim)\n"
+    " fn forward(x: f32[b, t|1, =dim]) -> ([b], list(int)) {\n (q, k, ..v) = f(x, \"b t (three h d)\", three=3)\n x + q\n }\n}\n"),
     "for i, batch in progress(train.batches(256, shuffle=true)) { loss = opt.step(() -> { x[i, 1:2, ..., ::2] }) }",
     "try { throw \"a{x:.3f}{{b}}{m[\"k\"]}\\u{e9}\" } catch e { e.kind } finally { if a { 1 } else if b { 2 } else { 3 } }",
     "m = {a: 1, \"b\": 2, [k]: v, ..n}; l = [x^2 for (x, y) in zip(a, b) if x not in y]\n  .f()\n |> g(1, h=2)\nz: [b] = 0x1f",
