@@ -188,13 +188,13 @@ static Chunk *find_cached(int class)
     return NULL;
 }
 
-/* "1.5 GB": what people can compare. */
+/* "1.5 GB": what people can compare; nothing finer than MB. */
 static void format_bytes(size_t bytes, char *text, size_t size)
 {
-    static const char *const units[] = {"bytes", "KB", "MB", "GB", "TB", "PB", "EB"};
-    double value = (double)bytes;
+    static const char *const units[] = {"MB", "GB", "TB", "PB", "EB"};
+    double value = (double)bytes / 1048576;
     int unit = 0;
-    while (value >= 1024 && unit < 6) {
+    while (value >= 1024 && unit < 4) {
         value /= 1024;
         unit++;
     }
