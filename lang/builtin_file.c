@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* save and load, by the name's ending: .npy and images hold one tensor, .safetensors any value with its objects. A
+   checkpoint has one entry a tensor, in the order of the walk, and in its metadata the other data (notation.h) and the
+   random state; the same run gives the same bytes. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "bridge.h"
+#include "builtins.h"
+#include "notation.h"
+#include "state.h"
+
+static bool ends_in(const char *path, const char *ending)
+{
+    size_t n = strlen(path), k = strlen(ending);
+    return n >= k && strcasecmp(path + n - k, ending) == 0;
+}
+
+static bool is_image(const char *path)
+{
+    return ends_in(path, ".png") || ends_in(path, ".jpg") || ends_in(path, ".jpeg");
+}
+
+/* ---- saving checkpoints ---- */
+
+typedef struct Saving {
+    Vm *vm;
+    TensorContext *ctx;
+    TensorFile file;
+    int room;
+    Value names;              /* map: names in use */
+    const char *path;         /* of the data that is being written */
+} Saving;
+
+/* Adds a tensor under [wanted], or under a like name when that is taken. */
+static bool add_tensor_take(Saving *s, const char *wanted, Tensor *owned, Value *name)
+{
+    Text text = {0};
+    Value used;
+    text_add(&text, wanted, strlen(wanted));
+    while (!text.failed && map_get_text(s->names.map, text.at, &used)) text_add(&text, "'", 1);
+    *name = text.failed ? VALUE_UNDEFINED : string_new(text.at, text.length);
+    if (s->file.count == s->room) {
+        int room = s->room ? s->room * 2 : 32;
+        NamedTensor *entry = realloc(s->file.entry, (size_t)room * sizeof *entry);
+        if (entry) {
+            s->file.entry = entry;
+            s->room = room;
+        }
+    }
+    bool fine = name->tag != TAG_UNDEFINED && s->file.count < s->room && map_set_take(s->names.map, *name, VALUE_NONE);
+    if (fine) s->file.entry[s->file.count++] = (NamedTensor){text.at, owned};
+    else {
+        value_release(*name);
+        text_free(&text);
+        tensor_release(owned);
+        vm_out_of_memory(s->vm);
+    }
+    return fine;
+}
+
+static bool keep_tensor(void *to, Value tensor, Value *name)
+{
+    Saving *s = to;
+    char wanted[300];
+    snprintf(wanted, sizeof wanted, "%.250s.%d", s->path, s->file.count);
+    Tensor *plain = tensor_detach(s->ctx, tensor.tensor);
+    return plain && add_tensor_take(s, wanted, plain, name);
+}
+
+static bool add_entry(Saving *s, const char *path, Value v, Text *values)
+{
+    Value name;
+    if (v.tag == TAG_TENSOR || v.tag == TAG_SCALAR) {
+        Tensor *tensor = v.tag == TAG_TENSOR ? tensor_detach(s->ctx, v.tensor) : value_to_tensor(s->ctx, v);
+        if (!tensor || !add_tensor_take(s, path, tensor, &name)) return false;
+        value_release(name);
+        return true;
+    }
+    Value key = string_from(path);
+    if (key.tag == TAG_UNDEFINED) return vm_out_of_memory(s->vm);
+    text_add(values, values->length > 1 ? ",[" : "[", values->length > 1 ? 2 : 1);
+    s->path = path;
+    bool fine = notation_write(s->vm, key, keep_tensor, s, values);
+    text_add(values, ",", 1);
+    fine = fine && notation_write(s->vm, v, keep_tensor, s, values);
+    text_add(values, "]", 1);
+    value_release(key);
+    return fine;
+}
+
+static bool add_metadata(Saving *s, const char *values)
+{
+    char random[64];
+    snprintf(random, sizeof random, "%llu %llu", (unsigned long long)s->ctx->seed, (unsigned long long)s->ctx->counter);
+    const char *text[6] = {"format", "tessera 1", "random", random, "values", values};
+    s->file.metadata = calloc(6, sizeof *s->file.metadata);
+    if (!s->file.metadata) return vm_out_of_memory(s->vm);
+    s->file.n_metadata = 3;
+    for (int i = 0; i < 6; i++) {
+        s->file.metadata[i] = strdup(text[i]);
+        if (!s->file.metadata[i]) return vm_out_of_memory(s->vm);
+    }
+    return true;
+}
+
+static bool save_checkpoint(Vm *vm, Value v, const char *path)
+{
+    Value map;
+    bool objects;
+    if (!state_gather(vm, v, &map, &objects)) return false;
+    Saving s = {.vm = vm, .ctx = vm_tensors(vm), .names = map_new()};
+    bool fine = s.names.tag != TAG_UNDEFINED || vm_out_of_memory(vm);
+    Text values = {0};
+    text_add(&values, "[", 1);
+    for (int64_t i = 0; fine && i < map.map->used; i++) {
+        const MapEntry *entry = &map.map->entry[i];
+        if (entry->key.tag == TAG_STRING) fine = add_entry(&s, entry->key.string->text, entry->value, &values);
+    }
+    bool plain = !objects && values.length == 1;         /* tensors only: a file as others write them */
+    text_add(&values, "]", 1);
+    fine = fine && (!values.failed || vm_out_of_memory(vm));
+    fine = fine && (plain || add_metadata(&s, values.at)) && safetensors_save(s.ctx, path, &s.file);
+    text_free(&values);
+    tensor_file_free(&s.file);
+    value_release(s.names);
+    value_release(map);
+    return fine;
+}
+
+bool native_save(Vm *vm, const Value *args, Value *result)
+{
+    const char *path = args[1].string->text;
+    TensorContext *ctx = vm_tensors(vm);
+    *result = VALUE_NONE;
+    if (ends_in(path, ".safetensors")) return save_checkpoint(vm, args[0], path);
+    if (!ends_in(path, ".npy") && !ends_in(path, ".png")) {
+        return vm_fail(vm, ERROR_value, "save", "\"%.200s\" must end in .safetensors, .npy or .png", path);
+    }
+    Tensor *tensor = value_to_tensor(ctx, args[0]);
+    if (!tensor) return false;
+    bool fine = ends_in(path, ".npy") ? npy_save(ctx, path, tensor) : image_save(ctx, path, tensor);
+    tensor_release(tensor);
+    return fine;
+}
+
+/* ---- loading ---- */
+
+static const char *metadata(const TensorFile *file, const char *key)
+{
+    for (int i = 0; i < file->n_metadata; i++)
+        if (strcmp(file->metadata[2 * i], key) == 0) return file->metadata[2 * i + 1];
+    return NULL;
+}
+
+/* The file's tensors as a map from name to value. */
+static bool tensors_map(Vm *vm, const TensorFile *file, Value *map)
+{
+    *map = map_new();
+    bool fine = map->tag != TAG_UNDEFINED || vm_out_of_memory(vm);
+    for (int i = 0; fine && i < file->count; i++) {
+        Value key = string_from(file->entry[i].name), v = value_from_tensor_take(tensor_retain(file->entry[i].tensor));
+        fine = (key.tag != TAG_UNDEFINED && map_set_take(map->map, key, v)) || vm_out_of_memory(vm);
+        value_release(key);
+    }
+    if (!fine) value_set(map, VALUE_UNDEFINED);
+    return fine;
+}
+
+/* Adds the data of the metadata to the tensors, less those that are part of such data. */
+static bool merge_values(Vm *vm, const char *text, const Map *tensors, Value *state)
+{
+    Value string = string_from(text), list;
+    if (string.tag == TAG_UNDEFINED) return vm_out_of_memory(vm);
+    bool fine = notation_read(vm, string.string, tensors, state->map, &list);
+    value_release(string);
+    if (!fine) return false;
+    fine = list.tag == TAG_LIST || vm_fail(vm, ERROR_format, "load", "the file's metadata is damaged");
+    for (int64_t i = 0; fine && i < list.list->count; i++) {
+        Value pair = list.list->at[i];
+        bool sound = pair.tag == TAG_LIST && pair.list->count == 2 && pair.list->at[0].tag == TAG_STRING;
+        fine = sound || vm_fail(vm, ERROR_format, "load", "the file's metadata is damaged");
+        fine = fine && map_set_take(state->map, pair.list->at[0], value_retain(pair.list->at[1]));
+    }
+    value_release(list);
+    return fine || vm_out_of_memory(vm);                 /* an earlier error stands */
+}
+
+static void restore_random(Vm *vm, const char *text)
+{
+    unsigned long long seed, counter;
+    if (!text || sscanf(text, "%llu %llu", &seed, &counter) != 2) return;
+    vm_tensors(vm)->seed = seed;
+    vm_tensors(vm)->counter = counter;
+}
+
+static bool load_checkpoint(Vm *vm, const char *path, Value into, Value *result)
+{
+    TensorFile file = {0};
+    if (!safetensors_load(vm_tensors(vm), path, &file)) return false;
+    Value tensors = VALUE_UNDEFINED, state = VALUE_UNDEFINED;
+    const char *values = metadata(&file, "values"), *format = metadata(&file, "format");
+    bool ours = values && format && strcmp(format, "tessera 1") == 0;
+    bool fine = tensors_map(vm, &file, &tensors) && tensors_map(vm, &file, &state);
+    if (fine && ours) fine = merge_values(vm, values, tensors.map, &state);
+    if (fine && into.tag == TAG_NONE) *result = value_retain(state);
+    else if (fine) {
+        fine = state_restore(vm, "load", into, state.map, result);
+        if (fine && ours) restore_random(vm, metadata(&file, "random"));
+    }
+    value_release(tensors);
+    value_release(state);
+    tensor_file_free(&file);
+    return fine;
+}
+
+bool native_load(Vm *vm, const Value *args, Value *result)
+{
+    const char *path = args[0].string->text;
+    TensorContext *ctx = vm_tensors(vm);
+    Tensor *tensor = NULL;
+    if (ends_in(path, ".safetensors")) return load_checkpoint(vm, path, args[1], result);
+    if (ends_in(path, ".npy")) tensor = npy_load(ctx, path);
+    else if (is_image(path)) tensor = image_load(ctx, path);
+    else if (ends_in(path, ".gz") || ends_in(path, "ubyte") || ends_in(path, ".idx")) tensor = idx_load(ctx, path);
+    else {
+        return vm_fail(vm, ERROR_value, "load",
+                       "\"%.200s\" must end in .safetensors, .npy, .png, .jpg, .idx, -ubyte or .gz", path);
+    }
+    if (!tensor) return false;
+    if (args[1].tag == TAG_NONE) {
+        *result = value_from_tensor_take(tensor);
+        return true;
+    }
+    tensor_release(tensor);
+    return vm_fail(vm, ERROR_argument, "load", "`into` is for .safetensors files");
+}
