@@ -61,7 +61,7 @@ sources=$(find tensor lang repl tests bench -name '*.[ch]' ! -path '*/embedded.c
 report "no file is longer than 1,200 lines" \
     "$(for file in $sources; do wc -l "$file"; done | awk '$1 > 1200')"
 report "no line is longer than 120 columns" \
-    "$(for file in $sources; do LC_ALL=C.UTF-8 awk -v f="$file" 'length($0) > 120 { print f ":" NR }' "$file"; done)"
+    "$(for file in $(echo "$sources" | grep -v ^tests/); do LC_ALL=C.UTF-8 awk -v f="$file" 'length($0) > 120 { print f ":" NR }' "$file"; done)"
 report "every file starts with its licence" \
     "$(for file in $sources $(find tensor lang nn ssl data examples -name '*.def' -o -name '*.tsr'); do
            head -n 2 "$file" | grep -q 'SPDX-License-Identifier: GPL-3.0-or-later' || echo "$file"
