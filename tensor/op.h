@@ -21,7 +21,7 @@ typedef struct TensorSpec {   /* what is known of a tensor without its data */
 
 /* What the gradient of a row reads, kept until backward has used it. Everything else is free at once. */
 #define SAVE_NONE 0u
-#define SAVE_IN(i) (1u << (i))
+#define SAVE_IN(i) (1u << (i))   /* 7 stands for all later inputs of a list too */
 #define SAVE_INS 0xFFu
 #define SAVE_OUT(i) (0x100u << (i))
 

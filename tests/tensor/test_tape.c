@@ -263,6 +263,25 @@ static void test_ends(void)
     scope_clear(&s);
 }
 
+static void test_no_gradient(void)
+{
+    static const int64_t picture[4] = {1, 1, 2, 2}, map[3] = {1, 2, 3};
+    Scope s;
+    scope_init(&s, &ctx);
+    Tensor *x = scope_own(&s, tensor_zeros(&ctx, DTYPE_f32, 4, picture)), *grad = NULL;
+    Tensor *theta = scope_own(&s, tensor_zeros(&ctx, DTYPE_f32, 3, map));
+    const Attr attr[3] = {attr_none(), attr_none(), {.str = "zeros"}};
+    grad_begin(&ctx);
+    Tensor *leaf = scope_own(&s, grad_leaf(&ctx, x)), *in[2] = {leaf, theta};
+    Tensor *y = s_op(&s, OP_affine_sample, 2, in, attr, 0);
+    bool good = y && y->node && grad_backward(&ctx, 1, &y, &x, 1, &leaf, &grad);
+    grad_end(&ctx);
+    tap_ok(!good && strcmp(ctx.error.op, "affine_sample") == 0 && ctx.error.n_operands == 2 &&
+               failed_with(ERROR_gradient, "has no gradient"),
+           "an op without a gradient says so");
+    scope_clear(&s);
+}
+
 /* A view that gives its input itself must not write its record into it. */
 static void test_views(void)
 {
@@ -323,6 +342,7 @@ int main(void)
     test_chain();
     test_freeing();
     test_ends();
+    test_no_gradient();
     test_views();
     test_failures();
     tap_ok(runtime_live_tensors() == 0 && ctx.error.kind == ERROR_NONE, "no tensor is left");
