@@ -455,12 +455,38 @@ bool native_value_and_grad(Vm *vm, const Value *args, Value *result)
     return make_grad(vm, &value_and_grad_def, args, result);
 }
 
+/* What vjp(f, x) gives beside the value: bound are f, x and the random state in which f ran, so that it runs alike. */
+static bool call_pull(Vm *vm, const Value *args, Value *result)
+{
+    TensorContext *ctx = vm_tensors(vm);
+    uint64_t seed = ctx->seed, counter = ctx->counter;
+    Value value;
+    ctx->seed = (uint64_t)args[2].i;
+    ctx->counter = (uint64_t)args[3].i;
+    bool fine = differentiate_at_level(vm, "vjp", args[0], 1, &args[1], 0, NULL, 0, args[4], &value, result);
+    ctx->seed = seed;
+    ctx->counter = counter;
+    if (fine) value_release(value);
+    return fine;
+}
+
+static const NativeDef pull_def = {"pull", "v", call_pull, "The gradient of the sum of v times the function's value.", ""};
+
 bool native_vjp(Vm *vm, const Value *args, Value *result)
 {
-    Value value, gradient;
+    const TensorContext *ctx = vm_tensors(vm);
+    Value value, second;
     if (!native_is_callable(args[0])) return native_wants(vm, "vjp", "f", "a function", args[0]);
-    bool fine = differentiate_at_level(vm, "vjp", args[0], 1, &args[1], 0, NULL, 0, args[2], &value, &gradient);
-    return fine && give_pair(vm, value, gradient, result);
+    if (args[2].tag != TAG_NONE) {
+        bool fine = differentiate_at_level(vm, "vjp", args[0], 1, &args[1], 0, NULL, 0, args[2], &value, &second);
+        return fine && give_pair(vm, value, second, result);
+    }
+    Value bound[4] = {args[0], args[1], value_int((int64_t)ctx->seed), value_int((int64_t)ctx->counter)};
+    if (!vm_call(vm, args[0], 1, &args[1], 0, NULL, &value)) return false;
+    second = function_native_closure(&pull_def, 4, bound);
+    if (second.tag != TAG_UNDEFINED) return give_pair(vm, value, second, result);
+    value_release(value);
+    return vm_out_of_memory(vm);
 }
 
 bool native_no_grad(Vm *vm, const Value *args, Value *result)
