@@ -145,7 +145,7 @@ static bool no_axes(const bool *axes, int ndim)
     return true;
 }
 
-static bool reduce_run(OpCall *call, Reduction reduction, Tensor *x, bool mean)
+static bool run_reduction(OpCall *call, Reduction reduction, Tensor *x, bool mean)
 {
     bool axes[TENSOR_MAX_DIMS];
     if (!op_axes(call, &call->attr[0], x->ndim, axes)) return false;
@@ -212,8 +212,8 @@ bool shape_extreme(OpCall *call)
 
 /* ---- sum and mean ---- */
 
-bool sum_run(OpCall *call) { return reduce_run(call, REDUCE_SUM, call->in[0], false); }
-bool mean_run(OpCall *call) { return reduce_run(call, REDUCE_SUM, call->in[0], true); }
+bool sum_run(OpCall *call) { return run_reduction(call, REDUCE_SUM, call->in[0], false); }
+bool mean_run(OpCall *call) { return run_reduction(call, REDUCE_SUM, call->in[0], true); }
 
 /* The reduced axes of a gradient call; the row's own rule has checked them before. */
 static void grad_axes(const GradCall *g, bool *axes)
@@ -252,8 +252,8 @@ bool mean_grad(GradCall *g) { return spread_grad(g, true); }
 
 /* ---- max and min ---- */
 
-bool max_run(OpCall *call) { return reduce_run(call, REDUCE_MAX, call->in[0], false); }
-bool min_run(OpCall *call) { return reduce_run(call, REDUCE_MIN, call->in[0], false); }
+bool max_run(OpCall *call) { return run_reduction(call, REDUCE_MAX, call->in[0], false); }
+bool min_run(OpCall *call) { return run_reduction(call, REDUCE_MIN, call->in[0], false); }
 
 /* Equal extremes share the gradient. */
 static bool extreme_grad(GradCall *g)
@@ -279,7 +279,7 @@ static bool test_run(OpCall *call, Reduction reduction)
     if (!bools || !op_axes(call, &call->attr[0], bools->ndim, axes)) return tensor_release(bools), false;
     bool ok = true;
     if (tensor_size(bools) == 0) memset(call->out[0]->data, reduction == REDUCE_MIN, (size_t)tensor_size(call->out[0]));
-    else ok = reduce_run(call, reduction, bools, false);
+    else ok = run_reduction(call, reduction, bools, false);
     tensor_release(bools);
     return ok;
 }
@@ -289,7 +289,7 @@ bool any_run(OpCall *call) { return test_run(call, REDUCE_MAX); }
 
 /* ---- prod ---- */
 
-bool prod_run(OpCall *call) { return reduce_run(call, REDUCE_PROD, call->in[0], false); }
+bool prod_run(OpCall *call) { return run_reduction(call, REDUCE_PROD, call->in[0], false); }
 
 /* The product of all others along one axis, written so that zeros do no harm: x beside itself n times, 1 on the
    diagonal, multiplied up. */
