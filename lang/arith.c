@@ -15,16 +15,16 @@
 #include "bridge.h"
 
 /* What each operator is called, which row of ops.def computes it for tensors. */
-static const struct { const char *sign, *op; } table[] = {
-    [OPERATOR_ADD] = {"+", "add"},       [OPERATOR_SUB] = {"-", "sub"},     [OPERATOR_MUL] = {"*", "mul"},
-    [OPERATOR_DIV] = {"/", "div"},       [OPERATOR_FLOORDIV] = {"//", "floordiv"}, [OPERATOR_MOD] = {"%", "mod"},
-    [OPERATOR_MATMUL] = {"@", "matmul"}, [OPERATOR_POW] = {"^", "pow"},     [OPERATOR_CONCAT] = {"++", NULL},
-    [OPERATOR_AND] = {"and", "logical_and"}, [OPERATOR_OR] = {"or", "logical_or"},
-    [OPERATOR_NOT] = {"not", "logical_not"}, [OPERATOR_NEG] = {"-", "neg"},
-    [OPERATOR_EQ] = {"==", "eq"},        [OPERATOR_NE] = {"!=", "ne"},      [OPERATOR_LT] = {"<", "lt"},
-    [OPERATOR_LE] = {"<=", "le"},        [OPERATOR_GT] = {">", "gt"},       [OPERATOR_GE] = {">=", "ge"},
-    [OPERATOR_IN] = {"in", NULL},
-    [OPERATOR_NOT_IN] = {"not in", NULL},
+static const struct { const char *sign; OpId op; } table[] = {
+    [OPERATOR_ADD] = {"+", OP_add},       [OPERATOR_SUB] = {"-", OP_sub},     [OPERATOR_MUL] = {"*", OP_mul},
+    [OPERATOR_DIV] = {"/", OP_div},       [OPERATOR_FLOORDIV] = {"//", OP_floordiv}, [OPERATOR_MOD] = {"%", OP_mod},
+    [OPERATOR_MATMUL] = {"@", OP_matmul}, [OPERATOR_POW] = {"^", OP_pow},     [OPERATOR_CONCAT] = {"++", OP_COUNT},
+    [OPERATOR_AND] = {"and", OP_logical_and}, [OPERATOR_OR] = {"or", OP_logical_or},
+    [OPERATOR_NOT] = {"not", OP_logical_not}, [OPERATOR_NEG] = {"-", OP_neg},
+    [OPERATOR_EQ] = {"==", OP_eq},        [OPERATOR_NE] = {"!=", OP_ne},      [OPERATOR_LT] = {"<", OP_lt},
+    [OPERATOR_LE] = {"<=", OP_le},        [OPERATOR_GT] = {">", OP_gt},       [OPERATOR_GE] = {">=", OP_ge},
+    [OPERATOR_IN] = {"in", OP_COUNT},
+    [OPERATOR_NOT_IN] = {"not in", OP_COUNT},
 };
 
 const char *operator_sign(int operator_)
@@ -153,7 +153,9 @@ static Dtype scalar_dtype(Value a, Value b)
     if (b.tag == TAG_SCALAR && b.dtype > dtype) dtype = (Dtype)b.dtype;
     bool weak_float = a.tag == TAG_FLOAT || b.tag == TAG_FLOAT;
     if (weak_float && dtype_class(dtype) != CLASS_FLOAT) return DTYPE_f32;
-    return dtype == DTYPE_bool || dtype == DTYPE_u8 ? DTYPE_i32 : dtype;
+    if (dtype == DTYPE_bool || dtype == DTYPE_u8) dtype = DTYPE_i32;
+    int64_t weak = a.tag == TAG_INT ? a.i : b.tag == TAG_INT ? b.i : 0;
+    return dtype == DTYPE_i32 && (weak < INT32_MIN || weak > INT32_MAX) ? DTYPE_i64 : dtype;
 }
 
 static int64_t wrap(Dtype dtype, uint64_t bits)
@@ -222,14 +224,14 @@ static bool tensor_operator(Vm *vm, int op, int n, const Value *side, Value *res
 {
     TensorContext *ctx = vm_tensors(vm);
     Tensor *in[2] = {NULL, NULL}, *out[OP_MAX_OUT] = {0};
-    const OpDef *def = op_find(table[op].op);
+    const OpDef *def = op_def(table[op].op);
     int n_out = 0;
-    bool fine = def != NULL || vm_fail(vm, ERROR_internal, "", "the op %s is missing", table[op].op);
+    bool fine = true;
     for (int i = 0; fine && i < n; i++) fine = (in[i] = value_to_tensor(ctx, side[i])) != NULL;
     fine = fine && op_call(ctx, def, n, in, NULL, out, &n_out);
     for (int i = 0; i < n; i++) tensor_release(in[i]);
     if (fine) *result = value_from_tensor_take(out[0]);
-    else if (!ctx->error.op[0] && ctx->error.kind == ERROR_type && def) {
+    else if (!ctx->error.op[0] && ctx->error.kind == ERROR_type) {
         snprintf(ctx->error.op, sizeof ctx->error.op, "%s", op_name(def));
     }
     return fine;

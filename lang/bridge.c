@@ -157,11 +157,6 @@ static int64_t fill_list(Tensor *out, int64_t at, Value v, bool floating)
 /* Lists of recorded tensors: one `stack` a level. */
 static Tensor *stack_list(TensorContext *ctx, Value v)
 {
-    const OpDef *stack = op_find("stack");
-    if (!stack) {
-        error_set(&ctx->error, ERROR_internal, "", "the op stack is missing");
-        return NULL;
-    }
     int count = (int)v.list->count, made = 0, n_out = 0;
     Tensor **part = list_tensors_new(ctx, count);
     if (!part) return NULL;
@@ -171,7 +166,7 @@ static Tensor *stack_list(TensorContext *ctx, Value v)
     }
     Tensor *out[OP_MAX_OUT] = {0};
     Attr axis = {.i = 0};
-    bool fine = made == count && op_call(ctx, stack, count, part, &axis, out, &n_out);
+    bool fine = made == count && op_call(ctx, op_def(OP_stack), count, part, &axis, out, &n_out);
     list_tensors_free(part, made);
     return fine ? out[0] : NULL;
 }
@@ -256,12 +251,11 @@ Value value_from_tensor_plain_take(Tensor *owned)
 
 static Tensor *cast_take(TensorContext *ctx, Tensor *owned, Dtype dtype)
 {
-    const OpDef *to = op_find("to");
-    if (!owned || owned->dtype == dtype || !to) return owned;
+    if (!owned || owned->dtype == dtype) return owned;
     Tensor *out[OP_MAX_OUT] = {0};
     Attr attr = {.dtype = dtype};
     int n_out = 0;
-    bool fine = op_call(ctx, to, 1, &owned, &attr, out, &n_out);
+    bool fine = op_call(ctx, op_def(OP_to), 1, &owned, &attr, out, &n_out);
     tensor_release(owned);
     return fine ? out[0] : NULL;
 }

@@ -238,8 +238,9 @@ bool native_range(Vm *vm, const Value *args, Value *result)
 
 /* ---- the larger and the smaller: numbers here, tensors and lists by the op ---- */
 
-static bool extreme(Vm *vm, const char *name, const Value *args, Value *result)
+static bool extreme(Vm *vm, OpId id, const Value *args, Value *result)
 {
+    const char *name = op_name(op_def(id));
     const List *xs = args[0].list;
     bool numbers = xs->count > 1, strings = xs->count > 1, comparable = true;
     for (int64_t i = 0; i < xs->count; i++) {
@@ -252,23 +253,21 @@ static bool extreme(Vm *vm, const char *name, const Value *args, Value *result)
         int n_named = 0;
         if (args[1].tag != TAG_NONE) named[n_named++] = (NamedValue){"axis", args[1]};
         if (args[2].b) named[n_named++] = (NamedValue){"keepdim", args[2]};
-        const OpDef *op = op_find(name);
-        if (!op) return vm_fail(vm, ERROR_internal, name, "the op is missing");
-        return op_apply(vm, op, (int)xs->count, xs->at, n_named, named, result);
+        return op_apply(vm, op_def(id), (int)xs->count, xs->at, n_named, named, result);
     }
     if (!numbers && !strings) {
         vm_fail(vm, ERROR_type, name, "takes numbers, or one tensor or list and an axis");
-        error_hint(&vm_tensors(vm)->error, "elementwise it is %s(a, b)", name[1] == 'a' ? "maximum" : "minimum");
+        error_hint(&vm_tensors(vm)->error, "elementwise it is %s(a, b)", id == OP_max ? "maximum" : "minimum");
         return false;
     }
     Value best = xs->at[0];
     for (int64_t i = 1; i < xs->count; i++) {
         int order = value_order(xs->at[i], best, &comparable);
-        if (name[1] == 'a' ? order > 0 : order < 0) best = xs->at[i];
+        if (id == OP_max ? order > 0 : order < 0) best = xs->at[i];
     }
     *result = value_retain(best);
     return true;
 }
 
-bool native_max(Vm *vm, const Value *args, Value *result) { return extreme(vm, "max", args, result); }
-bool native_min(Vm *vm, const Value *args, Value *result) { return extreme(vm, "min", args, result); }
+bool native_max(Vm *vm, const Value *args, Value *result) { return extreme(vm, OP_max, args, result); }
+bool native_min(Vm *vm, const Value *args, Value *result) { return extreme(vm, OP_min, args, result); }
