@@ -68,22 +68,16 @@ static bool first_shape(Plan *plan, Value v)
     return true;
 }
 
-static void count_text(char *buffer, size_t size, int64_t count)
-{
-    snprintf(buffer, size, "%lld item%s", (long long)count, count == 1 ? "" : "s");
-}
-
 static bool ragged(Plan *plan, Value v, int depth)
 {
     char path[PATH_ROOM], found[128], expected[128];
-    if (is_row(v)) count_text(found, sizeof found, v.list->count);
+    shape_format(plan->ndim - depth, plan->shape + depth, expected, sizeof expected);
+    if (is_row(v)) snprintf(found, sizeof found, "%lld items", (long long)v.list->count);
     else if (v.tag == TAG_TENSOR) tensor_type_name(v.tensor, found, sizeof found);
-    else snprintf(found, sizeof found, "one number");
-    if (depth == plan->ndim) snprintf(expected, sizeof expected, "a number");
-    else if (is_row(v)) count_text(expected, sizeof expected, plan->shape[depth]);
-    else shape_format(plan->ndim - depth, plan->shape + depth, expected, sizeof expected);
-    return error_set(&plan->ctx->error, ERROR_shape, "", "a ragged list: item %s has %s, the first of its kind %s",
-                     item_path(plan, depth, path), found, expected);
+    else snprintf(found, sizeof found, "%s", "a number");
+    return error_set(&plan->ctx->error, ERROR_shape, "",
+                     "a ragged list: item %s has %s where %s is expected from the first", item_path(plan, depth, path),
+                     found, depth == plan->ndim ? "a number" : expected);
 }
 
 static bool check_leaf(Plan *plan, Value v, int depth)

@@ -337,8 +337,8 @@ bool tensor_index_get(Vm *vm, Tensor *x, int count, const Subscript *subscripts,
 static bool fits_dtype(Vm *vm, const Tensor *x, const Tensor *v)
 {
     if (dtype_class((Dtype)v->dtype) <= dtype_class((Dtype)x->dtype)) return true;
-    vm_fail(vm, ERROR_dtype, "", "%s values cannot be stored in a tensor of %s",
-            v->weak ? "float" : dtype_name((Dtype)v->dtype), dtype_name((Dtype)x->dtype));
+    vm_fail(vm, ERROR_dtype, "", "%s values cannot be stored in a tensor of %s", dtype_name((Dtype)v->dtype),
+            dtype_name((Dtype)x->dtype));
     error_hint(&vm_tensors(vm)->error, "write to(v, %s) to convert them", dtype_name((Dtype)x->dtype));
     return false;
 }

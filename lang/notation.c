@@ -275,7 +275,6 @@ static bool scalar_of(Reader *r, Value list, Value *out)
     if (!named) return damaged(r);
     bool floating = dtype_class(dtype) == CLASS_FLOAT;
     bool fine = floating ? value_to_double(l->at[1], &f) : value_to_int(l->at[1], &i);
-    if (dtype == DTYPE_f32) f = (double)(float)f;
     *out = floating ? value_scalar_float(dtype, f) : value_scalar_int(dtype, i);
     return fine || damaged(r);
 }

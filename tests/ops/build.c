@@ -157,9 +157,9 @@ static void parse_ints(const char *at, const char *end, Attr *attr)
     }
 }
 
-static void parse_value(const Case *test, const Param *p, const char *at, int length, Attr *attr, char text[32])
+static void parse_value(const Case *test, const Param *p, const char *at, int length, Attr *attr, char text[96])
 {
-    snprintf(text, 32, "%.*s", length, at);
+    snprintf(text, 96, "%.*s", length, at);
     if (text[0] == '"' || text[0] == '\'') {
         memmove(text, text + 1, strlen(text));
         text[strcspn(text, "\"'")] = 0;
@@ -187,9 +187,12 @@ static const char *find_value(const char *params, const char *name, int *length)
     size_t n = strlen(name);
     for (const char *at = params; *at;) {
         int depth = 0;
+        bool quoted = false;
         const char *end = at;
-        for (; *end && (depth > 0 || *end != ','); end++)
-            depth += (*end == '(') - (*end == ')');
+        for (; *end && (quoted || depth > 0 || *end != ','); end++) {
+            quoted = quoted != (*end == '"');
+            depth += quoted ? 0 : (*end == '(') - (*end == ')');
+        }
         if (!strncmp(at, name, n) && at[n] == '=') {
             *length = (int)(end - at - (ptrdiff_t)n - 1);
             return at + n + 1;
@@ -225,8 +228,11 @@ static void parse_params(const Case *test, const Signature *signature, Inputs *i
         count++;
     }
     int given = 0;
-    for (const char *c = test->params; *c; c++)
-        given += *c == '=';
+    bool quoted = false;
+    for (const char *c = test->params; *c; c++) {
+        quoted = quoted != (*c == '"');
+        given += *c == '=' && !quoted;
+    }
     if (given != used)
         bad_case(test, "a parameter that the row does not have");
 }

@@ -11,7 +11,7 @@
        x[3]!         no gradient is asked for this one
        x[3]zn        its first elements are a zero, a NaN (z n; p m: plus and minus infinity; ints take zeros only)
        num(2.5) int(3)   a plain number       -   an absent optional tensor
-   params: "axis=1, shape=(2,3), keepdim=true, to=f32"; what is left out takes the row's default. */
+   params: "axis=1, shape=(2,3), keepdim=true, to=f32, s=\"a, b\""; what is left out takes the row's default. */
 #ifndef TESSERA_OPS_TEST_H
 #define TESSERA_OPS_TEST_H
 
@@ -58,7 +58,7 @@ struct Case {
 
 /* One list a section of ops.def, each ended by {0}. */
 extern const Case cases_elementwise[], cases_reduce[], cases_loss[], cases_create[], cases_move[], cases_index[],
-    cases_matmul[];
+    cases_matmul[], cases_pattern[], cases_pool[];
 
 #define INTS "bool u8 i32 i64"
 #define FLOATS "f32 f64"
@@ -70,7 +70,7 @@ typedef struct Inputs {
     Array array[OP_MAX_IN];   /* the same values, as the tensor holds them */
     bool constant[OP_MAX_IN];
     Attr attr[SIGNATURE_MAX];
-    char text[8][32];         /* strings of attr */
+    char text[8][96];         /* strings of attr */
 } Inputs;
 
 /* False when the case has no values in that dtype (a range without whole numbers, say). */

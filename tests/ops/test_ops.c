@@ -15,7 +15,7 @@
 #define MAX_WRONG 4           /* lines of explanation a case may print */
 
 static const Case *const sections[] = {cases_elementwise, cases_reduce, cases_loss, cases_create, cases_move,
-                                       cases_index, cases_matmul};
+                                       cases_index, cases_matmul, cases_pattern, cases_pool};
 
 static TensorContext ctx;
 
@@ -633,7 +633,7 @@ static void check_threads(const Case *section, bool (*wanted)(const char *))
         runtime_set_threads(threads[n]);
         at = 0;
         for (const Case *test = section; test->op && at < 2000; test++, at++)
-            for (int wide = 0; wanted(test->op) && !test->error && wide < (test->big ? 2 : 1); wide++) {
+            for (int wide = 0; wanted(test->op) && op_find(test->op) && !test->error && wide < (test->big ? 2 : 1); wide++) {
                 uint64_t hash = fingerprint(test, wide ? DTYPE_f64 : DTYPE_f32);
                 if (n == 0)
                     one[at][wide] = hash;
@@ -706,10 +706,12 @@ int main(int argc, char **argv)
             check_row(&op_defs[i]);
     for (size_t s = 0; s < sizeof sections / sizeof *sections; s++)
         for (const Case *test = sections[s]; test->op; test++) {
-            if (!op_find(test->op))
-                tap_ok(false, "there is no row %s", test->op);
-            else if (wanted(test->op))
+            if (!wanted(test->op))
+                continue;
+            if (op_find(test->op))
                 run_case(test);
+            else
+                tap_ok(false, "there is no row %s", test->op);
         }
     for (size_t s = 0; s < sizeof sections / sizeof *sections; s++)
         check_threads(sections[s], wanted);
