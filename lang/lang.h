@@ -75,6 +75,13 @@ void completions_clear(Completions *completions);
 /* The documentation of the name at the cursor as text (malloc'ed), or NULL. */
 char *session_inspect(Session *session, const char *text, size_t length, size_t cursor);
 
+/* An optional part for front ends, such as "repl": its entry `tessera_module_NAME`; NULL with a malloc'ed *error. */
+void *session_open_module(const char *name, char **error);
+const char *session_version(void);
+/* Writes what this machine gives Tessera (threads, kernels, BLAS and its speed, memory, parts, data sets) to the
+   config's output; needs no session. False when something is missing that the user should mend. */
+bool session_doctor(const SessionConfig *config);
+
 void session_interrupt(Session *session);            /* from any thread or a signal handler */
 void session_set_width(Session *session, int columns);
 

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The program `tessera`: the command line, Ctrl-C, and exit statuses: 0 fine, 1 an error in what was run, 2 a wrong
+   command line, 130 interrupted, else what exit(n) said. The language comes through lang.h alone; nothing is opened
+   before it is needed, so that `tessera -e 1` takes milliseconds. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "repl.h"
+
+enum { STATUS_ERROR = 1, STATUS_USAGE = 2, STATUS_INTERRUPTED = 130, STATUS_LEAK = 70 };
+
+/* ---- Ctrl-C ---- */
+
+static Session *volatile interruptible;      /* what the handler may interrupt */
+static volatile sig_atomic_t taken, ignored;
+static volatile time_t first_second;
+
+/* The flag ends a statement within a tenth of a second. Whoever still waits after a second or more and presses again, and
+   again, leaves the program. */
+static void on_interrupt(int signal_number)
+{
+    static const char note[] = "\nstill busy; Ctrl-C once more leaves tessera\n";
+    struct timespec t;
+    int saved = errno;
+    (void)signal_number;
+    Session *session = interruptible;
+    if (!session) {
+        taken = 1;
+    } else {
+        session_interrupt(session);
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        if (!ignored) {
+            ignored = 1;
+            first_second = t.tv_sec;
+        } else if (t.tv_sec - first_second >= 1 && ignored == 1) {
+            ignored = 2;
+            if (write(STDERR_FILENO, note, sizeof note - 1) < 0) ignored = 2;
+        } else if (ignored == 2) {
+            _exit(STATUS_INTERRUPTED);
+        }
+    }
+    errno = saved;
+}
+
+void interrupt_begin(Session *session)
+{
+    ignored = 0;
+    interruptible = session;
+}
+
+void interrupt_end(void)
+{
+    interruptible = NULL;
+}
+
+bool interrupt_taken(void)
+{
+    bool was = taken != 0;
+    taken = 0;
+    return was;
+}
+
+static void catch_interrupts(void)
+{
+    struct sigaction action = {.sa_handler = on_interrupt};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+}
+
+/* ---- running ---- */
+
+int program_show(Program *program, EvalStatus status, EvalResult *result)
+{
+    Screen *screen = &program->screen;
+    screen_end_progress(screen);
+    if (result->text) {
+        if (screen->mid_line) screen_output(screen, OUTPUT_OUT, "\n", 1);
+        screen_output(screen, OUTPUT_OUT, result->text, strlen(result->text));
+        screen_output(screen, OUTPUT_OUT, "\n", 1);
+    }
+    if (result->error) {
+        if (screen->mid_line && screen->out_terminal) screen_output(screen, OUTPUT_OUT, "\n", 1);
+        screen_output(screen, OUTPUT_ERR, result->error, strlen(result->error));
+        screen_output(screen, OUTPUT_ERR, "\n", 1);
+    }
+    switch (status) {
+    case EVAL_OK: return 0;
+    case EVAL_INTERRUPTED: return STATUS_INTERRUPTED;
+    case EVAL_EXIT: return result->exit_code;
+    default: return STATUS_ERROR;
+    }
+}
+
+int program_eval(Program *program, const char *name, const char *text, size_t length)
+{
+    EvalResult result = {0};
+    interrupt_begin(program->session);
+    EvalStatus status = session_eval(program->session, name, text, length, EVAL_INTERACTIVE, &result);
+    interrupt_end();
+    int code = program_show(program, status, &result);
+    eval_result_clear(&result);
+    return code;
+}
+
+static const char *library;
+
+static void on_output(void *user, OutputStream stream, const char *text, size_t length)
+{
+    screen_output(&((Program *)user)->screen, stream, text, length);
+}
+
+static void on_progress(void *user, const ProgressState *state)
+{
+    screen_progress(&((Program *)user)->screen, state);
+}
+
+static SessionConfig config_for(Program *program)
+{
+    return (SessionConfig){.user = program, .output = on_output, .progress = on_progress, .input = prompt_input,
+                           .library = library, .width = screen_width(&program->screen), .color = program->screen.color};
+}
+
+static int fail_usage(const char *format, const char *word)
+{
+    fprintf(stderr, "tessera: ");
+    fprintf(stderr, format, word);
+    fprintf(stderr, "\nTry: tessera --help\n");
+    return STATUS_USAGE;
+}
+
+static bool program_open(Program *program)
+{
+    SessionConfig config = config_for(program);
+    program->session = session_new(&config);
+    if (!program->session) fputs("tessera: out of memory\n", stderr);
+    else catch_interrupts();
+    return program->session != NULL;
+}
+
+static int program_close(Program *program, int status)
+{
+    session_free(program->session);
+    screen_flush(&program->screen);
+#ifdef TESSERA_DEBUG
+    if (session_live_objects() != 0) {
+        fprintf(stderr, "tessera: %lld objects are still alive\n", session_live_objects());
+        return STATUS_LEAK;
+    }
+#endif
+    if (program->screen.out_error) {
+        fprintf(stderr, "tessera: cannot write to standard output: %s\n", strerror(program->screen.out_error));
+        return status ? status : STATUS_ERROR;
+    }
+    return status;
+}
+
+static Program program;
+
+/* ---- commands ---- */
+
+static int run_code(const char *name, const char *text, size_t length)
+{
+    if (!program_open(&program)) return STATUS_ERROR;
+    return program_close(&program, program_eval(&program, name, text, length));
+}
+
+static int run_stdin(void)
+{
+    size_t length = 0, room = 1 << 14;
+    char *text = malloc(room);
+    while (text) {
+        ssize_t got = read(STDIN_FILENO, text + length, room - length);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) {
+            fprintf(stderr, "tessera: cannot read standard input: %s\n", strerror(errno));
+            free(text);
+            return STATUS_ERROR;
+        }
+        if (got == 0) break;
+        length += (size_t)got;
+        if (length < room) continue;
+        char *wider = realloc(text, room *= 2);
+        if (!wider) free(text);
+        text = wider;
+    }
+    if (!text) {
+        fputs("tessera: out of memory\n", stderr);
+        return STATUS_ERROR;
+    }
+    int status = run_code("<stdin>", text, length);
+    free(text);
+    return status;
+}
+
+static int run_prompt(void)
+{
+    if (!program_open(&program)) return STATUS_ERROR;
+    printf("Tessera %s   ?name explains, :help helps, Ctrl-D leaves\n", session_version());
+    fflush(stdout);
+    return program_close(&program, prompt_run(&program));
+}
+
+static const char main_help[] =
+    "usage: tessera                        a prompt (from a pipe: like tessera -)\n"
+    "       tessera run FILE [OPTION ...]  run a script; its own options follow\n"
+    "       tessera -e CODE                run CODE and print its last value\n"
+    "       tessera -                      run standard input and print its last value\n"
+    "       tessera doctor                 what this machine offers, and how fast it is\n"
+    "       tessera --help, --version      this page; the version\n"
+    "\n"
+    "tessera COMMAND --help says more. Before a command, --lib DIR reads the libraries from DIR.\n";
+
+static const char run_help[] =
+    "usage: tessera run [--prompt] FILE [OPTION ...]\n"
+    "\n"
+    "Runs a script; only what it prints is shown. What the script declares with\n"
+    "    option lr = 1e-3 \"learning rate\"\n"
+    "is set by --lr 0.01 or --lr=0.01; tessera run FILE --help lists its options.\n"
+    "--prompt: a prompt follows on a terminal, with the script's variables in scope.\n"
+    "\n"
+    "Exit status: 0; 1 after an error; 130 when interrupted; else what exit(n) said.\n";
+
+static const char doctor_help[] =
+    "usage: tessera doctor\n"
+    "\n"
+    "Shows the version, threads, kernels, BLAS and the speed it reaches here, the memory for tensors, and which optional\n"
+    "parts and data sets are found. Exit status 1 when something is missing.\n";
+
+static const char code_help[] =
+    "usage: tessera -e CODE\n"
+    "       tessera - <FILE\n"
+    "\n"
+    "Runs CODE, or standard input, and prints the value of the last expression unless a ; mutes it.\n";
+
+static int show(const char *text)
+{
+    fputs(text, stdout);
+    return fflush(stdout) == 0 ? 0 : STATUS_ERROR;
+}
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
+static int command_run(int argc, char **argv)
+{
+    bool prompt = argc > 0 && strcmp(argv[0], "--prompt") == 0;
+    if (prompt) {
+        argc--;
+        argv++;
+    }
+    if (argc > 0 && is_help(argv[0])) return show(run_help);
+    if (argc == 0) return fail_usage("%s needs a file: tessera run FILE", "run");
+    if (argv[0][0] == '-' && argv[0][1]) return fail_usage("unknown option '%s' before the file", argv[0]);
+    if (!program_open(&program)) return STATUS_ERROR;
+    EvalResult result = {0};
+    interrupt_begin(program.session);
+    EvalStatus evaluated = session_run_file(program.session, argv[0], argc - 1, argv + 1, &result);
+    interrupt_end();
+    int status = program_show(&program, evaluated, &result);
+    eval_result_clear(&result);
+    if (prompt && evaluated != EVAL_EXIT && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) {
+        screen_flush(&program.screen);
+        status = prompt_run(&program);
+    }
+    return program_close(&program, status);
+}
+
+static int command_doctor(int argc, char **argv)
+{
+    if (argc > 0 && is_help(argv[0])) return show(doctor_help);
+    if (argc > 0) return fail_usage("doctor takes no '%s'", argv[0]);
+    SessionConfig config = config_for(&program);
+    bool fine = session_doctor(&config);
+    screen_flush(&program.screen);
+    return fine && !program.screen.out_error ? 0 : STATUS_ERROR;
+}
+
+static int command_code(int argc, char **argv)
+{
+    if (argc == 0) return fail_usage("%s needs code: tessera -e CODE", "-e");
+    if (is_help(argv[0])) return show(code_help);
+    if (argc > 1) return fail_usage("what is '%s'? -e takes one piece of code; quote it", argv[1]);
+    return run_code("<command line>", argv[0], strlen(argv[0]));
+}
+
+static int command_stdin(int argc, char **argv)
+{
+    if (argc > 0 && is_help(argv[0])) return show(code_help);
+    if (argc > 0) return fail_usage("- takes no '%s'", argv[0]);
+    return run_stdin();
+}
+
+static int command_version(int argc, char **argv)
+{
+    (void)argv;
+    (void)argc;
+    printf("tessera %s\n", session_version());
+    return fflush(stdout) == 0 ? 0 : STATUS_ERROR;
+}
+
+static int command_help(int argc, char **argv);
+
+static const struct { const char *word; int (*run)(int argc, char **argv); const char *help; } commands[] = {
+    {"run", command_run, run_help},
+    {"doctor", command_doctor, doctor_help},
+    {"-e", command_code, code_help},
+    {"-", command_stdin, code_help},
+    {"help", command_help, main_help},
+    {"--help", command_help, main_help},
+    {"-h", command_help, main_help},
+    {"version", command_version, main_help},
+    {"--version", command_version, main_help},
+    {"-V", command_version, main_help},
+};
+
+static int command_help(int argc, char **argv)
+{
+    for (size_t i = 0; argc > 0 && i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(argv[0], commands[i].word) == 0) return show(commands[i].help);
+    return argc > 0 ? fail_usage("there is no command '%s'", argv[0]) : show(main_help);
+}
+
+/* A script as a command, so that #!/usr/bin/env tessera works; else an error. */
+static int command_unknown(int argc, char **argv)
+{
+    size_t length = strlen(argv[0]);
+    if (argv[0][0] == '-') return fail_usage("there is no option '%s'", argv[0]);
+    bool script = length > 4 && strcmp(argv[0] + length - 4, ".tsr") == 0;
+    if (script || (strchr(argv[0], '/') && access(argv[0], F_OK) == 0)) return command_run(argc, argv);
+    return fail_usage("there is no command '%s'", argv[0]);
+}
+
+int main(int argc, char **argv)
+{
+    screen_open(&program.screen);
+    argc--;
+    argv++;
+    if (argc >= 1 && strcmp(argv[0], "--lib") == 0) {
+        if (argc < 2) return fail_usage("%s needs a folder", "--lib");
+        library = argv[1];
+        argc -= 2;
+        argv += 2;
+    }
+    if (argc == 0) return isatty(STDIN_FILENO) ? run_prompt() : run_stdin();
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(argv[0], commands[i].word) == 0) return commands[i].run(argc - 1, argv + 1);
+    return command_unknown(argc, argv);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the program's files share: the session at work, its screen, and running a piece of code. */
+#ifndef TESSERA_REPL_H
+#define TESSERA_REPL_H
+
+#include "screen.h"
+
+typedef struct Program {
+    Session *session;
+    Screen screen;
+} Program;
+
+/* Between begin and end Ctrl-C interrupts the session; otherwise interrupt_taken tells of it. */
+void interrupt_begin(Session *session);
+void interrupt_end(void);
+bool interrupt_taken(void);
+
+/* Shows what came of a piece of code; returns the exit status it stands for. */
+int program_show(Program *program, EvalStatus status, EvalResult *result);
+int program_eval(Program *program, const char *name, const char *text, size_t length);
+
+/* The prompt, until the user leaves: the exit status. [input] for the language's input() while it runs. */
+int prompt_run(Program *program);
+char *prompt_input(void *program, const char *prompt);
+
+#endif
