@@ -498,6 +498,27 @@ static void add_element(Dtype dtype, char *to, const char *from)
     }
 }
 
+/* The common case: i32 along a dense last axis of 4-byte elements, as pooling has it. False: an index is bad. */
+static bool gather_line(const Gather *g, const int32_t *index, int64_t big, int64_t small, int64_t n)
+{
+    const uint32_t *from = (const uint32_t *)(const void *)g->from + (g->scatter ? small : big);
+    uint32_t *to = (uint32_t *)(void *)g->to + (g->scatter ? big : small);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t row = index[i] < 0 ? index[i] + g->size : index[i];
+        if (row < 0 || row >= g->size) return false;
+        if (g->scatter) ((float *)(void *)to)[row] += ((const float *)(const void *)from)[i];
+        else to[i] = from[row];
+    }
+    return true;
+}
+
+static bool has_lines(const Gather *g)
+{
+    int last = g->ndim - 1;
+    return g->axis == last && g->big[last] == 1 && g->index->dtype == DTYPE_i32 && g->index->stride[last] == 1 &&
+           (g->scatter ? g->dtype == DTYPE_f32 : dtype_size(g->dtype) == 4);
+}
+
 /* One task: [each] of the places before the axis, and the index below them in row-major order. The small side is
    dense, the big one has strides. A bad index is only noticed here. */
 static void gather_task(void *arg, int64_t task)
@@ -511,6 +532,10 @@ static void gather_task(void *arg, int64_t task)
             at += rest % g->shape[d] * g->index->stride[d];
             big += rest % g->shape[d] * g->big[d];
             rest /= g->shape[d];
+        }
+        if (has_lines(g)) {
+            if (!gather_line(g, (const int32_t *)(const void *)g->index->data + at, big, small, inner)) atomic_store(&g->bad, true);
+            continue;
         }
         for (int64_t i = 0; i < inner; i++) {
             int64_t value = index_at(g->index, at), row = value < 0 ? value + g->size : value;
@@ -564,7 +589,10 @@ bool gather_run(OpCall *call)
 bool gather_grad(GradCall *g)
 {
     if (!g->wants[0]) return true;
-    Tensor *in[3] = {s_full_like(g->s, &g->in_spec[0], 0), g->in[1], g->dy[0]};
+    const TensorSpec *spec = &g->in_spec[0];
+    Tensor *zero = scope_own(g->s, tensor_scalar(g->ctx, spec->dtype, 0));
+    Tensor *in[3] = {s_expand(g->s, zero, spec->ndim, spec->shape), g->in[1], g->dy[0]};
+    if (!in[0]) return false;
     g->dx[0] = s_op(g->s, OP_scatter_add, 3, in, g->attr, 0);
     return g->dx[0] != NULL;
 }

@@ -16,11 +16,7 @@ static Tensor *view_of(OpCall *call, Tensor *x, int ndim, const int64_t *shape, 
     int64_t size = 1;
     for (int d = 0; d < ndim; d++) size *= shape[d];
     if (size == 0) return tensor_new(call->ctx, (Dtype)x->dtype, ndim, shape);
-    if (x->storage != NULL || size == 1) return tensor_view(call->ctx, x, ndim, shape, stride, offset);
-    Tensor *dense = tensor_new(call->ctx, (Dtype)x->dtype, ndim, shape);
-    size_t width = dtype_size((Dtype)x->dtype);
-    for (int64_t i = 0; dense != NULL && i < size; i++) memcpy(dense->data + (size_t)i * width, x->data, width);
-    return dense;
+    return tensor_view(call->ctx, x, ndim, shape, stride, offset);
 }
 
 static void dense_strides(int ndim, const int64_t *shape, int64_t *stride)

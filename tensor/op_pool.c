@@ -5,7 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "op.h"
+#include "core.h"
+#include "kernels_pool.h"
 
 /* Windows over images [planes, h, w] that give [planes, oh, ow]; index 0 is vertical. */
 typedef struct Windows {
@@ -117,10 +118,52 @@ bool shape_max_pool2d_index(OpCall *call)
 LARGEST(largest_float, float)
 LARGEST(largest_double, double)
 
+#ifdef KERNELS_X86
+extern const PoolTable kernels_pool_sse2, kernels_pool_avx2, kernels_pool_avx512;
+
+static const PoolTable *pool_table(void)
+{
+    static const PoolTable *const by_level[] = {
+        [CPU_BASE] = &kernels_pool_sse2, [CPU_AVX2] = &kernels_pool_avx2, [CPU_AVX512] = &kernels_pool_avx512,
+    };
+    return by_level[cpu_level()];
+}
+#else
+extern const PoolTable kernels_pool_plain;
+
+static const PoolTable *pool_table(void)
+{
+    return &kernels_pool_plain;
+}
+#endif
+
+/* A plane whose windows all lie inside it. */
+static void largest_inside(const PoolJob *job, int64_t plane, int32_t *to)
+{
+    const Windows *v = &job->v;
+    const PoolTable *table = pool_table();
+    const int32_t w = (int32_t)v->w, kh = (int32_t)v->size[0], kw = (int32_t)v->size[1], step = (int32_t)v->stride[1];
+    const int64_t image = plane * v->h * v->w;
+    for (int64_t y = 0; y < v->oh; y++)
+        for (int64_t x = 0; x < v->ow; x += POOL_ROW) {
+            const int32_t n = (int32_t)(v->ow - x < POOL_ROW ? v->ow - x : POOL_ROW);
+            const int32_t start = (int32_t)(y * v->stride[0] * v->w + x * v->stride[1]);
+            if (job->dtype == DTYPE_f32)
+                table->largest_f32((const float *)job->from + image, w, kh, kw, step, start, n, to);
+            else
+                table->largest_f64((const double *)job->from + image, w, kh, kw, step, start, n, to);
+            to += n;
+        }
+}
+
 static void largest_task(void *arg, int64_t plane)
 {
     const PoolJob *job = arg;
     const Windows *v = &job->v;
+    if (v->padding[0] == 0 && v->padding[1] == 0) {
+        largest_inside(job, plane, (int32_t *)job->to + plane * v->oh * v->ow);
+        return;
+    }
     int32_t *to = (int32_t *)job->to + plane * v->oh * v->ow;
     for (int64_t y = 0; y < v->oh; y++) {
         int64_t top, bottom, left, right;

@@ -246,6 +246,9 @@ bool tensor_is_unshared(const Tensor *tensor)
 {
     if (tensor->refs != 1 || tensor->node)
         return false;
+    for (int i = 0; i < tensor->ndim; i++)
+        if (tensor->stride[i] == 0 && tensor->shape[i] > 1)       /* one element in many places */
+            return false;
     return !tensor->storage || (tensor->storage->refs == 1 && !tensor->storage->release);
 }
 
