@@ -3,8 +3,7 @@
    share the storage of its input does (VIEW rows, built by [view_of]); the rest fills a dense output through
    tensor_assign. Choosing elements by index tensors is op_index.c.
 
-   Invariant: a view's strides never reach outside its storage; one-element tensors may keep their element inline, so
-   they are never viewed as more than one element. */
+   Invariant: a view's strides never reach outside its storage. */
 #include <string.h>
 
 #include "op.h"
