@@ -56,18 +56,18 @@ bool native_param_count(Vm *vm, const Value *args, Value *result)
 
 /* ---- assign ---- */
 
-static bool unknown_cell(Vm *vm, const char *path, const CellList *cells)
+static bool unknown_cell(Vm *vm, const char *function, const char *path, const CellList *cells)
 {
     Suggest suggest;
     suggest_start(&suggest, path);
     for (int i = 0; i < cells->count; i++) suggest_offer(&suggest, cells->at[i].path);
-    vm_fail(vm, ERROR_key, "assign", "the model has no parameter or buffer %s", path);
+    vm_fail(vm, ERROR_key, function, "the model has no parameter or buffer %s", path);
     if (suggest.best) error_hint(&vm_tensors(vm)->error, "did you mean %s?", suggest.best);
     return false;
 }
 
 /* Every name known, every cell of the first [n_required] given, every dtype and shape right. */
-static bool check_assignment(Vm *vm, const CellList *cells, int n_required, const Map *map)
+static bool check_assignment(Vm *vm, const char *function, const CellList *cells, int n_required, const Map *map)
 {
     Value v;
     int64_t used = 0;
@@ -75,7 +75,7 @@ static bool check_assignment(Vm *vm, const CellList *cells, int n_required, cons
         const Cell *cell = &cells->at[i];
         if (!map_get_text(map, cell->path, &v)) {
             if (i >= n_required) continue;
-            return vm_fail(vm, ERROR_key, "assign", "the map has no value for parameter %s", cell->path);
+            return vm_fail(vm, ERROR_key, function, "the map has no value for parameter %s", cell->path);
         }
         used++;
         char have[128], want[128];
@@ -83,7 +83,7 @@ static bool check_assignment(Vm *vm, const CellList *cells, int n_required, cons
         value_describe(cell->object->field[cell->field], want, sizeof want);
         bool number = v.tag == TAG_INT || v.tag == TAG_FLOAT;
         if (!number && strcmp(have, want) != 0) {
-            return vm_fail(vm, ERROR_shape, "assign", "%s is %s, the value for it %s", cell->path, want, have);
+            return vm_fail(vm, ERROR_shape, function, "%s is %s, the value for it %s", cell->path, want, have);
         }
     }
     if (used == map->count) return true;
@@ -93,7 +93,7 @@ static bool check_assignment(Vm *vm, const CellList *cells, int n_required, cons
         for (int k = 0; k < cells->count && !known; k++) {
             known = key.tag == TAG_STRING && strcmp(key.string->text, cells->at[k].path) == 0;
         }
-        if (!known) return unknown_cell(vm, key.tag == TAG_STRING ? key.string->text : "(no string)", cells);
+        if (!known) return unknown_cell(vm, function, key.tag == TAG_STRING ? key.string->text : "(no string)", cells);
     }
     return true;
 }
@@ -106,13 +106,38 @@ bool native_assign(Vm *vm, const Value *args, Value *result)
     if (args[1].tag != TAG_MAP) return native_wants(vm, "assign", "map", "a map from path to value", args[1]);
     bool fine = walk_cells(vm, args[0], WALK_PARAMS, &cells);
     int n_params = cells.count;
-    fine = fine && walk_cells(vm, args[0], WALK_BUFFERS, &cells) && check_assignment(vm, &cells, n_params, args[1].map);
+    fine = fine && walk_cells(vm, args[0], WALK_BUFFERS, &cells);
+    fine = fine && check_assignment(vm, "assign", &cells, n_params, args[1].map);
     for (int i = 0; fine && i < cells.count; i++) {
         Value v;
         if (!map_get_text(args[1].map, cells.at[i].path, &v)) continue;
         fine = object_store_take(vm, cells.at[i].object, cells.at[i].field, value_retain(v));
     }
     cells_clear(&cells);
+    return fine;
+}
+
+/* A copy of the model whose cells hold the map's values as they are, gradients included; others keep their own. */
+static bool replace_cells(Vm *vm, const CellList *cells, const Map *map)
+{
+    for (int i = 0; i < cells->count; i++) {
+        Value v;
+        if (!map_get_text(map, cells->at[i].path, &v)) continue;
+        value_set(&cells->at[i].object->field[cells->at[i].field], value_retain(v));
+    }
+    return true;
+}
+
+bool native_with_params(Vm *vm, const Value *args, Value *result)
+{
+    CellList cells = {0};
+    if (!needs_model(vm, "with_params", args[0])) return false;
+    if (args[1].tag != TAG_MAP) return native_wants(vm, "with_params", "map", "a map from path to value", args[1]);
+    if (!native_copy(vm, args, result)) return false;
+    bool fine = walk_cells(vm, *result, WALK_PARAMS | WALK_BUFFERS, &cells) &&
+                check_assignment(vm, "with_params", &cells, 0, args[1].map) && replace_cells(vm, &cells, args[1].map);
+    cells_clear(&cells);
+    if (!fine) value_set(result, VALUE_UNDEFINED);
     return fine;
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bridge.h"
 #include "lang.h"
 #include "print.h"
 
@@ -349,6 +350,11 @@ bool print_is_word(const char *text)
 
 static void print_callable(Text *out, Value v)
 {
+    Dtype dtype;
+    if (value_to_dtype(v, &dtype)) {             /* dtypes are natives that stand for themselves */
+        text_string(out, dtype_name(dtype));
+        return;
+    }
     text_string(out, v.tag == TAG_MODEL ? "model " : "fn ");
     if (!function_header(v, out)) out->failed = true;
 }
