@@ -113,6 +113,7 @@ WHOLE_NUMBERS(i64, int64_t, uint64_t)
 #undef ACC
 #define ACC double
 #define IS_FLOAT
+#define KEEP_KERNEL_NAMES
 #define GRADS EMIT
 #define INTS SKIP
 #define ROWS_FLOAT EMIT
@@ -124,6 +125,7 @@ WHOLE_NUMBERS(i64, int64_t, uint64_t)
 #define MASK int32_t
 #include "kernels_elementwise.h"
 #include "kernels_reduce.h"
+#include "kernels_rows.h"
 #undef MASK
 #undef T
 #undef U
@@ -137,6 +139,7 @@ WHOLE_NUMBERS(i64, int64_t, uint64_t)
 #define MASK int64_t
 #include "kernels_elementwise.h"
 #include "kernels_reduce.h"
+#include "kernels_rows.h"
 #undef MASK
 #undef T
 #undef U
@@ -199,4 +202,21 @@ const Kernels KERNELS_(KERNELS_ISA) = {
     .argmax = TABLE_SAME(k_argmax_rows),
     .argmin = TABLE_SAME(k_argmin_rows),
     .cumsum = TABLE_SAME(k_cumsum_rows),
+    .softmax = TABLE_FLOAT(k_softmax),
+    .log_softmax = TABLE_FLOAT(k_log_softmax),
+    .logsumexp = TABLE_FLOAT(k_logsumexp),
+    .softmax_grad = TABLE_FLOAT(k_softmax_grad),
+    .log_softmax_grad = TABLE_FLOAT(k_log_softmax_grad),
+    .layer_norm = TABLE_FLOAT(k_layer_norm),
+    .layer_norm_grad = TABLE_FLOAT(k_layer_norm_grad),
+    .channel_stats = TABLE_FLOAT(k_channel_stats),
+    .channel_affine = TABLE_FLOAT(k_channel_affine),
+    .channel_sums = TABLE_FLOAT(k_channel_sums),
+    .channel_grad = TABLE_FLOAT(k_channel_grad),
+    .cross_entropy = TABLE_FLOAT(k_cross_entropy),
+    .cross_entropy_grad = TABLE_FLOAT(k_cross_entropy_grad),
+    .dot = TABLE_FLOAT(k_dot),
+    .sgd = TABLE_FLOAT(k_sgd),
+    .adam = TABLE_FLOAT(k_adam),
+    .step = TABLE_FLOAT(k_step),
 };

@@ -34,6 +34,38 @@ typedef void ReduceColumnsKernel(int64_t rows, int64_t n, int64_t stride, const 
 typedef void ArgKernel(int64_t rows, int64_t n, const void *x, void *index);
 typedef void CumsumKernel(int64_t rows, int64_t n, bool reverse, const void *x, void *y);   /* ints give int64_t */
 
+/* Rows of floats; see kernels_rows.h for each. Weight and bias may be NULL. */
+typedef void RowsKernel(int64_t rows, int64_t n, const void *x, void *y);
+typedef void RowsGradKernel(int64_t rows, int64_t n, const void *y, const void *g, void *dx);
+typedef void LayerNormKernel(int64_t rows, int64_t n, const void *x, const void *weight, const void *bias, double eps,
+                             void *y);
+typedef void LayerNormGradKernel(int64_t rows, int64_t n, const void *x, const void *weight, const void *g, double eps,
+                                 void *dx, void *dweight, void *dbias);
+typedef void ChannelStatsKernel(int64_t samples, int64_t channels, int64_t size, const void *x, double *mean,
+                                double *spread);
+typedef void ChannelAffineKernel(int64_t samples, int64_t channels, int64_t size, const void *x, const void *mean,
+                                 const void *a, const void *b, void *y);
+typedef void ChannelSumsKernel(int64_t samples, int64_t channels, int64_t size, const void *x, const void *g,
+                               const void *mean, double *sum, double *product);
+typedef void ChannelGradKernel(int64_t samples, int64_t channels, int64_t size, const void *x, const void *g,
+                               const void *mean, const void *a, const void *b, const void *c, void *dx);
+typedef double CrossEntropyKernel(int64_t rows, int64_t n, const void *x, const int64_t *label, const void *soft,
+                                  double smoothing);
+typedef void CrossEntropyGradKernel(int64_t rows, int64_t n, const void *x, const int64_t *label, const void *soft,
+                                    double smoothing, double scale, void *dx, void *dsoft);
+
+typedef struct UpdateNumbers {      /* of an optimiser's step */
+    double rate, decay, scale, momentum;
+    double beta1, beta2, eps, correct1, correct2;
+    bool nesterov, decoupled, whole;
+} UpdateNumbers;
+typedef double DotKernel(int64_t n, const void *x, const void *y);
+typedef void SgdKernel(int64_t n, const UpdateNumbers *u, const void *p, const void *g, const void *m, void *p_out,
+                       void *m_out);
+typedef void AdamKernel(int64_t n, const UpdateNumbers *u, const void *p, const void *g, const void *m, const void *v,
+                        void *p_out, void *m_out, void *v_out);
+typedef void StepKernel(int64_t n, double k, const void *p, const void *u, void *p_out);
+
 typedef struct Kernels {
     const char *isa;
     /* elementwise; the index is the dtype that is computed in, of inputs and (TEST rows apart) of the result */
@@ -49,6 +81,21 @@ typedef struct Kernels {
     ReduceColumnsKernel *reduce_columns[REDUCE_COUNT][DTYPE_COUNT];
     ArgKernel *argmax[DTYPE_COUNT], *argmin[DTYPE_COUNT];
     CumsumKernel *cumsum[DTYPE_COUNT];
+    /* rows; the index is f32 or f64 */
+    RowsKernel *softmax[DTYPE_COUNT], *log_softmax[DTYPE_COUNT], *logsumexp[DTYPE_COUNT];
+    RowsGradKernel *softmax_grad[DTYPE_COUNT], *log_softmax_grad[DTYPE_COUNT];
+    LayerNormKernel *layer_norm[DTYPE_COUNT];
+    LayerNormGradKernel *layer_norm_grad[DTYPE_COUNT];
+    ChannelStatsKernel *channel_stats[DTYPE_COUNT];
+    ChannelAffineKernel *channel_affine[DTYPE_COUNT];
+    ChannelSumsKernel *channel_sums[DTYPE_COUNT];
+    ChannelGradKernel *channel_grad[DTYPE_COUNT];
+    CrossEntropyKernel *cross_entropy[DTYPE_COUNT];
+    CrossEntropyGradKernel *cross_entropy_grad[DTYPE_COUNT];
+    DotKernel *dot[DTYPE_COUNT];
+    SgdKernel *sgd[DTYPE_COUNT];
+    AdamKernel *adam[DTYPE_COUNT];
+    StepKernel *step[DTYPE_COUNT];
 } Kernels;
 
 const Kernels *kernels(void);        /* the best that this processor runs */

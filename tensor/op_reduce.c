@@ -7,6 +7,7 @@
 
 #include "kernels.h"
 #include "op.h"
+#include "rows.h"
 
 #define TILE 32768            /* elements of a task */
 #define WIDE 1024             /* columns of a task */
@@ -359,37 +360,16 @@ typedef struct RowsJob {
     const Kernels *kernels;
     const Tensor *x;
     char *out;
-    int64_t rows, n, group;
+    int64_t n;
     bool flag;                /* argmin; reverse */
 } RowsJob;
 
-static void argument_task(void *arg, int64_t task)
+static void argument_rows(void *arg, int64_t first, int64_t rows)
 {
     const RowsJob *job = arg;
-    int64_t first = task * job->group, rows = job->rows - first < job->group ? job->rows - first : job->group;
     ArgKernel *kernel = (job->flag ? job->kernels->argmin : job->kernels->argmax)[job->x->dtype];
     int64_t size = (int64_t)dtype_size((Dtype)job->x->dtype);
     kernel(rows, job->n, job->x->data + first * job->n * size, job->out + first * 8);
-}
-
-/* [x] with [axis] moved to the end, dense: rows along that axis. */
-static Tensor *rows_along(TensorContext *ctx, Tensor *x, int axis)
-{
-    int64_t shape[TENSOR_MAX_DIMS], stride[TENSOR_MAX_DIMS];
-    int n = 0;
-    for (int i = 0; i < x->ndim; i++)
-        if (i != axis) {
-            shape[n] = x->shape[i];
-            stride[n++] = x->stride[i];
-        }
-    if (x->ndim > 0) {
-        shape[n] = x->shape[axis];
-        stride[n] = x->stride[axis];
-    }
-    Tensor *view = tensor_view(ctx, x, x->ndim, shape, stride, 0);
-    Tensor *dense = view ? tensor_contiguous(ctx, view) : NULL;
-    tensor_release(view);
-    return dense;
 }
 
 static bool argument_run(OpCall *call, bool smallest)
@@ -401,9 +381,8 @@ static bool argument_run(OpCall *call, bool smallest)
     Tensor *dense = attr->none ? tensor_contiguous(call->ctx, x) : rows_along(call->ctx, x, axis);
     if (!dense) return false;
     int64_t rows = tensor_size(call->out[0]), n = rows > 0 ? tensor_size(x) / rows : 0;
-    RowsJob job = { .kernels = kernels(), .x = dense, .out = call->out[0]->data, .rows = rows, .n = n,
-                    .group = at_least(TILE / at_least(n, 1), 1), .flag = smallest };
-    bool ok = rows == 0 || pool_run(call->ctx, ceil_div(rows, job.group), argument_task, &job);
+    RowsJob job = { .kernels = kernels(), .x = dense, .out = call->out[0]->data, .n = n, .flag = smallest };
+    bool ok = rows_run(call->ctx, rows, n, argument_rows, &job);
     tensor_release(dense);
     return ok;
 }
@@ -422,10 +401,9 @@ bool shape_cumsum(OpCall *call)
     return true;
 }
 
-static void cumsum_task(void *arg, int64_t task)
+static void cumsum_rows(void *arg, int64_t first, int64_t rows)
 {
     const RowsJob *job = arg;
-    int64_t first = task * job->group, rows = job->rows - first < job->group ? job->rows - first : job->group;
     int64_t size = (int64_t)dtype_size((Dtype)job->x->dtype), out_size = is_float(job->x) ? size : 8;
     job->kernels->cumsum[job->x->dtype](rows, job->n, job->flag, job->x->data + first * job->n * size,
                                         job->out + first * job->n * out_size);
@@ -438,21 +416,13 @@ bool cumsum_run(OpCall *call)
     if (!op_axis(call, call->attr[0].i, x->ndim, &axis)) return false;
     if (tensor_size(x) == 0) return true;
     Tensor *dense = rows_along(call->ctx, x, axis);
-    Tensor *sums = dense ? tensor_new(call->ctx, (Dtype)out->dtype, dense->ndim, dense->shape) : NULL;
+    Tensor *sums = dense ? rows_like(call->ctx, out, axis) : NULL;
     bool ok = sums != NULL;
     if (ok) {
-        int64_t n = x->shape[axis], rows = tensor_size(x) / n;
-        RowsJob job = { .kernels = kernels(), .x = dense, .out = sums->data, .rows = rows, .n = n,
-                        .group = at_least(TILE / n, 1), .flag = call->attr[1].b };
-        ok = pool_run(call->ctx, ceil_div(rows, job.group), cumsum_task, &job);
-    }
-    if (ok) {                 /* move the axis back */
-        int64_t stride[TENSOR_MAX_DIMS];
-        for (int i = 0; i < x->ndim; i++)
-            stride[i] = sums->stride[i < axis ? i : i == axis ? x->ndim - 1 : i - 1];
-        Tensor *view = tensor_view(call->ctx, sums, x->ndim, x->shape, stride, 0);
-        ok = view && tensor_assign(call->ctx, out, view);
-        tensor_release(view);
+        RowsJob job = { .kernels = kernels(), .x = dense, .out = sums->data, .n = x->shape[axis],
+                        .flag = call->attr[1].b };
+        ok = rows_run(call->ctx, tensor_size(x) / job.n, job.n, cumsum_rows, &job) &&
+             rows_back(call->ctx, sums, axis, out);
     }
     tensor_release(sums);
     tensor_release(dense);
