@@ -29,8 +29,9 @@ static void on_interrupt(int signal_number)
     int saved = errno;
     (void)signal_number;
     Session *session = interruptible;
-    taken = 1;
-    if (session) {
+    if (!session) {
+        taken = 1;
+    } else {
         session_interrupt(session);
         clock_gettime(CLOCK_MONOTONIC, &t);
         if (!ignored) {
@@ -48,14 +49,13 @@ static void on_interrupt(int signal_number)
 
 void interrupt_begin(Session *session)
 {
-    ignored = taken = 0;
+    ignored = 0;
     interruptible = session;
 }
 
 void interrupt_end(void)
 {
     interruptible = NULL;
-    taken = 0;
 }
 
 bool interrupt_taken(void)

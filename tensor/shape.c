@@ -69,8 +69,7 @@ void op_error_complete(OpCall *call)
 {
     if (call->ctx->error.kind == ERROR_NONE)
         error_set(&call->ctx->error, ERROR_internal, call->def->name, "failed without saying why");
-    if (call->ctx->error.kind != ERROR_interrupt)     /* which is no fault of the op */
-        add_operands(call);
+    add_operands(call);
 }
 
 /* ---- broadcasting ---- */

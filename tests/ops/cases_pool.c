@@ -157,8 +157,10 @@ static void ref_affine_sample(Ref *r)
         double down = ((m[3] * a + m[4] * b + m[5] + 1) * (double)x->shape[2] - 1) / 2;
         double fx = across - floor(across), fy = down - floor(down);
         int64_t j = (int64_t)floor(across), k = (int64_t)floor(down);
-        v[i] = (1 - fy) * ((1 - fx) * pixel(x, p[0], p[1], k, j, border) + fx * pixel(x, p[0], p[1], k, j + 1, border))
-             + fy * ((1 - fx) * pixel(x, p[0], p[1], k + 1, j, border) + fx * pixel(x, p[0], p[1], k + 1, j + 1, border));
+        v[i] = (1 - fy) * (1 - fx) * pixel(x, p[0], p[1], k, j, border)
+             + (1 - fy) * fx * pixel(x, p[0], p[1], k, j + 1, border)
+             + fy * (1 - fx) * pixel(x, p[0], p[1], k + 1, j, border)
+             + fy * fx * pixel(x, p[0], p[1], k + 1, j + 1, border);
     }
 }
 
