@@ -74,7 +74,6 @@ report "every C file is in Makefile.am" \
     "$(for file in $(find tensor lang repl tests bench -name '*.[ch]' -o -name '*.def' | sort); do
            case $file in
                lang/embedded.c) continue ;;
-               tests/*) file=${file%.c} ;;    # a program of one file is listed by its own name
-           esac
-           grep -qE "(^|[[:space:]=])$file([[:space:]]|\$)" Makefile.am || echo "$file"
+           esac    # a program of one file is listed by its own name
+           grep -qE "(^|[[:space:]=])(${file%.c}|$file)([[:space:]]|\$)" Makefile.am || echo "$file"
        done)"

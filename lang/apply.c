@@ -199,6 +199,10 @@ static bool run_plain(Call *call, Tensor **out, int *n_out, bool *fine)
         for (int i = 0; i < *n_out; i++) tensor_slot(&out[i], NULL);
         call->ctx->counter = counter;
         *fine = run(call, AS_F64, out, n_out);
+        if (!*fine) {                                      /* an op that takes ints only, one_hot say */
+            error_clear(&call->ctx->error);
+            return false;
+        }
     }
     if (!*fine || out[0]->ndim == 0) return true;
     for (int i = 0; i < *n_out; i++) tensor_slot(&out[i], NULL);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "builtins.h"
-#include "print.h"
+#include "utf8.h"
 
 static bool is_space(char c)
 {
@@ -108,25 +108,13 @@ static uint32_t change_case(uint32_t c, bool upper)
     return latin_large || greek_large || cyrillic_large ? c + 0x20 : c;
 }
 
+/* Strings are valid UTF-8. */
 static uint32_t decode(const char *text, size_t *length)
 {
-    const unsigned char *t = (const unsigned char *)text;
-    *length = t[0] < 0x80 ? 1 : t[0] < 0xE0 ? 2 : t[0] < 0xF0 ? 3 : 4;
-    uint32_t c = *length == 1 ? t[0] : *length == 2 ? t[0] & 0x1Fu : *length == 3 ? t[0] & 0x0Fu : t[0] & 0x07u;
-    for (size_t i = 1; i < *length; i++) c = c << 6 | (t[i] & 0x3Fu);
+    uint32_t c = 0;
+    int n = utf8_decode(text, 4, &c);
+    *length = n > 0 ? (size_t)n : 1;
     return c;
-}
-
-static size_t encode(uint32_t c, char *out)
-{
-    if (c < 0x80) {
-        out[0] = (char)c;
-        return 1;
-    }
-    size_t n = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    for (size_t i = n - 1; i > 0; i--, c >>= 6) out[i] = (char)(0x80u | (c & 0x3Fu));
-    out[0] = (char)((n == 2 ? 0xC0u : n == 3 ? 0xE0u : 0xF0u) | c);
-    return n;
 }
 
 static bool recase(Vm *vm, const String *s, bool upper, Value *result)
@@ -135,7 +123,7 @@ static bool recase(Vm *vm, const String *s, bool upper, Value *result)
     for (size_t at = 0, n; at < s->length; at += n) {
         char bytes[4];
         uint32_t c = change_case(decode(s->text + at, &n), upper);
-        text_add(&text, bytes, encode(c, bytes));
+        text_add(&text, bytes, (size_t)utf8_encode(c, bytes));
     }
     return native_give_text(vm, &text, result);
 }
@@ -180,7 +168,10 @@ bool native_find(Vm *vm, const Value *args, Value *result)
     const String *s = args[0].string, *p = args[1].string;
     const char *hit = memmem(s->text, s->length, p->text, p->length);
     int64_t place = -1;
-    if (hit) place = print_columns(s->text, (size_t)(hit - s->text));
+    if (hit) {
+        place = 0;
+        for (const char *at = s->text; at < hit; at++) place += ((unsigned char)*at & 0xC0) != 0x80;
+    }
     *result = value_int(place);
     return true;
 }
@@ -249,6 +240,6 @@ bool native_chr(Vm *vm, const Value *args, Value *result)
     char bytes[4];
     bool fine = c >= 0 && c <= 0x10FFFF && (c < 0xD800 || c > 0xDFFF);
     if (!fine) return vm_fail(vm, ERROR_value, "chr", "%lld is no codepoint of Unicode", (long long)c);
-    size_t n = encode((uint32_t)c, bytes);
-    return native_give(vm, string_new(bytes, n), result);
+    int n = utf8_encode((uint32_t)c, bytes);
+    return native_give(vm, string_new(bytes, (size_t)n), result);
 }

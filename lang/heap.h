@@ -20,6 +20,7 @@ void module_free(struct Module *module);
 void error_object_free(ErrorObject *error);
 
 /* -- shared by lists and maps -- */
+uint32_t text_hash(const char *text, size_t length);   /* of a string with that text; never 0 */
 Value map_key(Value key);                    /* 0-d tensors of ints and bools become plain keys */
 
 #endif

@@ -147,17 +147,27 @@ bool map_get(const Map *map, Value key, Value *out)
 bool map_get_text(const Map *map, const char *key, Value *out)
 {
     size_t length = strlen(key);
-    uint32_t hash;
-    Value name = string_new(key, length);
-    if (name.tag == TAG_UNDEFINED)
+    uint32_t hash = text_hash(key, length);
+    if (!map->n_slots)
         return false;
-    hash = value_hash(name);
-    int64_t at, index = map->count ? find(map, name, hash, &at) : -1;
-    value_release(name);
-    if (index < 0)
-        return false;
-    *out = map->entry[index].value;
-    return true;
+    uint64_t mask = (uint64_t)map->n_slots - 1;
+    for (uint64_t i = hash & mask; map->slot[i] >= 0; i = (i + 1) & mask) {
+        const MapEntry *entry = &map->entry[map->slot[i]];
+        if (entry->key.tag == TAG_STRING && entry->hash == hash && entry->key.string->length == length &&
+            !memcmp(entry->key.string->text, key, length)) {
+            *out = entry->value;
+            return true;
+        }
+    }
+    return false;
+}
+
+Value *map_slot(Map *map, Value key)
+{
+    int64_t at;
+    key = map_key(key);
+    int64_t index = map->count && value_hashable(key) ? find(map, key, value_hash(key), &at) : -1;
+    return index < 0 ? NULL : &map->entry[index].value;
 }
 
 bool map_remove(Map *map, Value key)

@@ -118,14 +118,13 @@ bool native_assign(Vm *vm, const Value *args, Value *result)
 }
 
 /* A copy of the model whose cells hold the map's values as they are, gradients included; others keep their own. */
-static bool replace_cells(Vm *vm, const CellList *cells, const Map *map)
+static void replace_cells(const CellList *cells, const Map *map)
 {
     for (int i = 0; i < cells->count; i++) {
         Value v;
         if (!map_get_text(map, cells->at[i].path, &v)) continue;
         value_set(&cells->at[i].object->field[cells->at[i].field], value_retain(v));
     }
-    return true;
 }
 
 bool native_with_params(Vm *vm, const Value *args, Value *result)
@@ -135,7 +134,8 @@ bool native_with_params(Vm *vm, const Value *args, Value *result)
     if (args[1].tag != TAG_MAP) return native_wants(vm, "with_params", "map", "a map from path to value", args[1]);
     if (!native_copy(vm, args, result)) return false;
     bool fine = walk_cells(vm, *result, WALK_PARAMS | WALK_BUFFERS, &cells) &&
-                check_assignment(vm, "with_params", &cells, 0, args[1].map) && replace_cells(vm, &cells, args[1].map);
+                check_assignment(vm, "with_params", &cells, 0, args[1].map);
+    if (fine) replace_cells(&cells, args[1].map);
     cells_clear(&cells);
     if (!fine) value_set(result, VALUE_UNDEFINED);
     return fine;

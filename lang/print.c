@@ -13,6 +13,7 @@
 #include "bridge.h"
 #include "lang.h"
 #include "print.h"
+#include "utf8.h"
 
 #define DEPTH_LIMIT 40
 #define ITEMS_LIMIT 200     /* longer containers are shortened … */
@@ -80,11 +81,16 @@ void text_spaces(Text *text, int count)
     for (; count > 0; count--) text_add(text, " ", 1);
 }
 
-/* Columns of UTF-8 text, one a codepoint. */
+/* Columns that UTF-8 text takes on a terminal. */
 int print_columns(const char *bytes, size_t length)
 {
     int columns = 0;
-    for (size_t i = 0; i < length; i++) columns += ((unsigned char)bytes[i] & 0xC0) != 0x80;
+    for (size_t i = 0; i < length;) {
+        uint32_t c;
+        int n = utf8_decode(bytes + i, length - i, &c);
+        columns += n ? utf8_width(c) : 1;
+        i += n ? (size_t)n : 1;
+    }
     return columns;
 }
 

@@ -121,6 +121,19 @@ void value_free(Value v)
     pending.active = false;
 }
 
+Value stream_new_take(const struct StreamKind *kind, Value source, void *state)
+{
+    Stream *stream = heap_new(sizeof *stream);
+    if (!stream) {
+        value_release(source);
+        return VALUE_UNDEFINED;
+    }
+    stream->kind = kind;
+    stream->source = source;
+    stream->state = state;
+    return (Value){.tag = TAG_STREAM, .stream = stream};
+}
+
 /* ---- ranges ---- */
 
 Value range_new(int64_t start, int64_t stop, int64_t step)
@@ -236,6 +249,15 @@ static uint32_t mix(uint64_t x)
     return (uint32_t)x;
 }
 
+uint32_t text_hash(const char *text, size_t length)
+{
+    uint32_t h = 2166136261u;
+    for (size_t i = 0; i < length; i++)
+        h = (h ^ (unsigned char)text[i]) * 16777619u;
+    h = mix(h);
+    return h ? h : 1;
+}
+
 bool value_hashable(Value v)
 {
     if (v.tag == TAG_STRING || v.tag == TAG_INT || v.tag == TAG_BOOL)
@@ -254,13 +276,8 @@ uint32_t value_hash(Value v)
 {
     v = map_key(v);
     if (v.tag == TAG_STRING) {
-        if (!v.string->hash) {
-            uint32_t h = 2166136261u;
-            for (uint32_t i = 0; i < v.string->length; i++)
-                h = (h ^ (unsigned char)v.string->text[i]) * 16777619u;
-            h = mix(h);
-            v.string->hash = h ? h : 1;
-        }
+        if (!v.string->hash)
+            v.string->hash = text_hash(v.string->text, v.string->length);
         return v.string->hash;
     }
     if (v.tag == TAG_TUPLE) {

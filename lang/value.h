@@ -130,6 +130,7 @@ Value map_own(Value *slot);
 bool map_set_take(Map *map, Value key, Value owned);       /* [key] borrowed; false: unhashable or memory */
 bool map_get(const Map *map, Value key, Value *out);       /* borrowed */
 bool map_get_text(const Map *map, const char *key, Value *out);
+Value *map_slot(Map *map, Value key);                      /* where the value lies in an unshared map, or NULL */
 bool map_remove(Map *map, Value key);
 bool value_hashable(Value v);                              /* strings, ints, bools and tuples of them */
 uint32_t value_hash(Value v);

@@ -29,9 +29,8 @@ static void on_interrupt(int signal_number)
     int saved = errno;
     (void)signal_number;
     Session *session = interruptible;
-    if (!session) {
-        taken = 1;
-    } else {
+    taken = 1;
+    if (session) {
         session_interrupt(session);
         clock_gettime(CLOCK_MONOTONIC, &t);
         if (!ignored) {
@@ -49,13 +48,14 @@ static void on_interrupt(int signal_number)
 
 void interrupt_begin(Session *session)
 {
-    ignored = 0;
+    ignored = taken = 0;
     interruptible = session;
 }
 
 void interrupt_end(void)
 {
     interruptible = NULL;
+    taken = 0;
 }
 
 bool interrupt_taken(void)

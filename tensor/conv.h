@@ -12,26 +12,15 @@ typedef struct ConvGeometry {
     int64_t n, c, h, w, o, kh, kw, oh, ow;
     int64_t groups, cg, og;   /* channels of a group, in and out */
     int64_t stride[2], padding[2], dilation[2];
-    int64_t pw;               /* columns of a padded image: all that kernels touch */
 } ConvGeometry;
 
-/* Rows of a padded image that [rows] rows of the result read. */
-static inline int64_t conv_padded_rows(const ConvGeometry *g, int64_t rows)
-{
-    return (rows - 1) * g->stride[0] + (g->kh - 1) * g->dilation[0] + 1;
-}
-
-/* One dtype's kernels. [image]: the first channel of a group, [cg, h, w]. [padded]: [rows, pw, cg], channels last, with
-   zeros around. [columns]: [rows * ow, kh, kw, cg], what each pixel of the result reads. */
+/* One dtype's kernels. [lines]: lines top… of an image of one group, channels last, [lines, w, cg]. [columns]:
+   [rows * ow, kh, kw, cg], what each pixel of the result's rows first… reads, zeros outside the image. */
 typedef struct ConvKernels {
-    /* padded = what rows first… of the result read of image */
-    void (*load)(const ConvGeometry *g, const void *image, int64_t first, int64_t rows, void *padded);
-    void (*gather)(const ConvGeometry *g, const void *padded, int64_t rows, void *columns);
-    /* padded += columns, the adjoint of gather */
-    void (*scatter)(const ConvGeometry *g, const void *columns, int64_t rows, void *padded);
-    /* image = the padded image of all rows, without its border */
-    void (*store)(const ConvGeometry *g, const void *padded, void *image);
-    /* planes [cg, kh, kw, rows * ow]: the columns of rows first… transposed */
+    void (*gather)(const ConvGeometry *g, const void *lines, int64_t top, int64_t first, int64_t rows, void *columns);
+    /* lines += columns, the adjoint of gather, into the whole image */
+    void (*scatter)(const ConvGeometry *g, const void *columns, int64_t first, int64_t rows, void *lines);
+    /* planes [cg, kh, kw, rows * ow]: the columns transposed, from an image [cg, h, w] */
     void (*planes)(const ConvGeometry *g, const void *image, int64_t first, int64_t rows, void *planes);
     /* to[j, i] = from[i, j] + bias[j]; [bias] may be NULL; steps between rows */
     void (*transpose)(const void *from, int64_t rows, int64_t columns, int64_t from_step, void *to, int64_t to_step,

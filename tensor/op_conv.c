@@ -85,7 +85,6 @@ static bool finish_geometry(OpCall *call, ConvGeometry *g)
                         (long long)(g->h + 2 * g->padding[0]), (long long)(g->w + 2 * g->padding[1]));
     g->oh = height / g->stride[0] + 1;
     g->ow = width / g->stride[1] + 1;
-    g->pw = (g->ow - 1) * g->stride[1] + (g->kw - 1) * g->dilation[1] + 1;
     return true;
 }
 
@@ -331,21 +330,21 @@ static Chunk chunk_at(const Conv *v, int64_t chunk)
 }
 
 /* Work memory of a task, cut into what it needs. */
-typedef struct Work { char *base, *padded, *columns, *pixels; } Work;
+typedef struct Work { char *base, *lines, *columns, *pixels; } Work;
 
-static bool work_take(Conv *v, Work *w, int64_t padded_rows)
+static bool work_take(Conv *v, Work *w, bool lines)
 {
     int64_t pixels = v->images * v->rows * v->g.ow;
-    int64_t padded = ceil_div(padded_rows * v->g.pw * v->g.cg * v->width, 64) * 64;
+    int64_t image = lines ? ceil_div(v->g.h * v->g.w * v->g.cg * v->width, 64) * 64 : 0;
     int64_t columns = ceil_div(pixels * v->taps * v->width, 64) * 64;
     Error error = {0};
-    w->base = scratch_take(&error, (size_t)(padded + columns + pixels * v->g.og * v->width));
+    w->base = scratch_take(&error, (size_t)(image + columns + pixels * v->g.og * v->width));
     if (!w->base) {
         atomic_store(&v->failed, true);
         return false;
     }
-    w->padded = w->base;
-    w->columns = w->base + padded;
+    w->lines = w->base;
+    w->columns = w->base + image;
     w->pixels = w->columns + columns;
     return true;
 }
@@ -365,9 +364,15 @@ static char *y_at(const Conv *v, char *y, int64_t image, int64_t group, int64_t 
 /* w->columns = what the chunk's pixels read of x. */
 static void fill_columns(const Conv *v, const Work *w, Chunk c, int64_t group)
 {
+    const ConvGeometry *g = &v->g;
+    int64_t top = c.row * g->stride[0] - g->padding[0];
+    int64_t bottom = top + (c.rows - 1) * g->stride[0] + (g->kh - 1) * g->dilation[0] + 1;
+    top = top < 0 ? 0 : top > g->h ? g->h : top;
+    bottom = bottom > g->h ? g->h : bottom < top ? top : bottom;
     for (int64_t i = 0; i < c.count; i++) {
-        v->kernels->load(&v->g, x_at(v, v->x->data, c.first + i, group), c.row, c.rows, w->padded);
-        v->kernels->gather(&v->g, w->padded, c.rows, w->columns + i * c.rows * v->g.ow * v->taps * v->width);
+        const char *x = x_at(v, v->x->data, c.first + i, group) + top * g->w * v->width;
+        v->kernels->transpose(x, g->cg, (bottom - top) * g->w, g->h * g->w, w->lines, g->cg, NULL);
+        v->kernels->gather(g, w->lines, top, c.row, c.rows, w->columns + i * c.rows * g->ow * v->taps * v->width);
     }
 }
 
@@ -389,7 +394,7 @@ static void forward_rows(void *arg, int64_t task)
     Chunk c = chunk_at(v, task);
     Work w;
     int64_t count = c.rows * g->ow, plane = g->oh * g->ow;
-    if (!work_take(v, &w, conv_padded_rows(g, v->rows)))
+    if (!work_take(v, &w, true))
         return;
     for (int64_t group = 0; group < g->groups && !stopped(v); group++) {
         fill_columns(v, &w, c, group);
@@ -434,7 +439,7 @@ static void forward_planes(void *arg, int64_t task)
     const ConvGeometry *g = &v->g;
     Chunk c = chunk_at(v, task);
     Work w;
-    if (!work_take(v, &w, 0))
+    if (!work_take(v, &w, false))
         return;
     for (int64_t image = c.first; image < c.first + c.count && !stopped(v); image++) {
         for (int64_t group = 0; group < g->groups; group++) {
@@ -495,9 +500,8 @@ static void input_task(void *arg, int64_t task)
     Conv *v = arg;
     const ConvGeometry *g = &v->g;
     Work w;
-    int64_t all = conv_padded_rows(g, g->oh);
-    size_t padded = (size_t)(all * g->pw * g->cg * v->width);
-    if (!work_take(v, &w, all))
+    size_t image = (size_t)(g->h * g->w * g->cg * v->width);
+    if (!work_take(v, &w, true))
         return;
     for (int64_t group = 0; group < g->groups && !stopped(v); group++) {
         for (int64_t piece = 0; piece < v->pieces; piece++) {
@@ -508,11 +512,11 @@ static void input_task(void *arg, int64_t task)
                      v->arranged + group * g->og * v->taps * v->width, v->taps, false, w.columns, v->taps);
             for (int64_t i = 0; i < c.count; i++) {
                 if (piece == 0)
-                    memset(w.padded, 0, padded);
-                v->kernels->scatter(g, w.columns + i * count * v->taps * v->width, c.rows,
-                                    w.padded + c.row * g->stride[0] * g->pw * g->cg * v->width);
+                    memset(w.lines, 0, image);
+                v->kernels->scatter(g, w.columns + i * count * v->taps * v->width, c.row, c.rows, w.lines);
                 if (piece == v->pieces - 1)
-                    v->kernels->store(g, w.padded, x_at(v, v->out, c.first + i, group));
+                    v->kernels->transpose(w.lines, g->h * g->w, g->cg, g->cg, x_at(v, v->out, c.first + i, group),
+                                          g->h * g->w, NULL);
             }
         }
     }
@@ -559,7 +563,7 @@ static void weight_task(void *arg, int64_t part)
     Work w;
     int64_t first = part * v->chunks / v->parts, last = (part + 1) * v->chunks / v->parts;
     char *out = v->partial + part * g->o * v->taps * v->width;
-    if (!work_take(v, &w, v->planes ? 0 : conv_padded_rows(g, v->rows)))
+    if (!work_take(v, &w, !v->planes))
         return;
     for (int64_t chunk = first; chunk < last && !stopped(v); chunk++) {
         Chunk c = chunk_at(v, chunk);

@@ -9,9 +9,9 @@
 
 #include "op.h"
 
-#define TILE_WORK 3e7         /* multiply-adds worth a task of their own */
+#define TILE_WORK 4e6         /* multiply-adds worth a task of their own */
 #define TILE_MOST 4e8         /* more than these make an interrupt wait */
-#define TILE_SIDE 64          /* shorter sides waste the packing of BLAS */
+#define TILE_SIDE 128         /* shorter sides waste the packing of BLAS */
 #define SMALL_WORK 1024       /* below this the plain loop beats the call */
 
 /* One side of a product, as BLAS takes it. */

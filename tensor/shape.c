@@ -69,7 +69,8 @@ void op_error_complete(OpCall *call)
 {
     if (call->ctx->error.kind == ERROR_NONE)
         error_set(&call->ctx->error, ERROR_internal, call->def->name, "failed without saying why");
-    add_operands(call);
+    if (call->ctx->error.kind != ERROR_interrupt)     /* which is no fault of the op */
+        add_operands(call);
 }
 
 /* ---- broadcasting ---- */

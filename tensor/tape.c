@@ -196,13 +196,13 @@ static bool fill_output(GradNode *node, OpCall *call, int i)
 {
     Tensor *y = call->out[i];
     spec_of(y, &node->out_spec[i]);
-    if (dtype_class((Dtype)y->dtype) != CLASS_FLOAT)
-        return true;
     if (call->def->saves & SAVE_OUT(i)) {
         node->out[i] = alias_of(call->ctx, y, NULL, 0);
         if (!node->out[i])
             return false;
     }
+    if (dtype_class((Dtype)y->dtype) != CLASS_FLOAT)
+        return true;          /* indices may be saved, but nothing flows through them */
     if (y->refs > 1 || y->node) {
         Tensor *alias = alias_of(call->ctx, y, NULL, 0);
         if (!alias)
@@ -413,7 +413,7 @@ static bool lend_outputs(Pass *pass, GradNode *node, Scope *s, Tensor **out)
 {
     for (int i = 0; i < node->n_out; i++) {
         out[i] = node->out[i];
-        if (out[i] && pass->keep)
+        if (out[i] && pass->keep && dtype_class((Dtype)out[i]->dtype) == CLASS_FLOAT)
             out[i] = scope_own(s, alias_of(pass->ctx, node->out[i], node, i));
         if (node->out[i] && !out[i])
             return false;

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The session: texts in, results and rendered errors out, options of scripts, and the callbacks of the front end.
+   Completion and help are in assist.c. Invariant: between two evaluations the machine has no frames and no error. */
+#include "session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "embedded.h"
+#include "suggest.h"
+
+Session *session_new(const SessionConfig *config)
+{
+    Session *session = calloc(1, sizeof *session);
+    if (!session)
+        return NULL;
+    session->config = *config;
+    if (session->config.width <= 0)
+        session->config.width = 80;
+    if (config->library && !(session->library = strdup(config->library))) {
+        free(session);
+        return NULL;
+    }
+    session->config.library = session->library;
+    session->vm = vm_new(session);
+    if (!session->vm) {
+        free(session->library);
+        free(session);
+        return NULL;
+    }
+    return session;
+}
+
+void session_free(Session *session)
+{
+    if (!session)
+        return;
+    vm_free(session->vm);
+    free(session->option);
+    free(session->library);
+    free(session);
+}
+
+long long session_live_objects(void) { return (long long)value_live_objects(); }
+void session_interrupt(Session *session) { atomic_store(&session->vm->flags, 1); }
+void session_set_width(Session *session, int columns) { session->config.width = columns > 0 ? columns : 80; }
+
+const SessionConfig *vm_config(const Vm *vm) { return &vm->session->config; }
+
+bool vm_output(Vm *vm, int stream, const char *text, size_t length)
+{
+    const SessionConfig *config = &vm->session->config;
+    if (config->output)
+        config->output(config->user, (OutputStream)stream, text, length);
+    return true;
+}
+
+Value vm_script_arguments(Vm *vm)
+{
+    Session *session = vm->session;
+    Value list = list_new(session->argc);
+    for (int i = 0; list.tag != TAG_UNDEFINED && i < session->argc; i++) {
+        Value text = string_from(session->argv[i]);
+        if (text.tag == TAG_UNDEFINED || !list_push_take(list.list, text)) {
+            value_release(list);
+            return VALUE_UNDEFINED;
+        }
+    }
+    return list;
+}
+
+/* ---- results ---- */
+
+void eval_result_clear(EvalResult *result)
+{
+    free(result->text);
+    free(result->error);
+    free(result->error_kind);
+    free(result->error_message);
+    *result = (EvalResult){0};
+}
+
+static DiagnoseOptions diagnose_options(const Session *session)
+{
+    return (DiagnoseOptions){.color = session->config.color, .library = session->config.library != NULL};
+}
+
+/* The error under way becomes the result. */
+static EvalStatus fail(Session *session, EvalResult *result)
+{
+    Vm *vm = session->vm;
+    bool exiting = vm->exiting, interrupted = vm->tensors.error.kind == ERROR_interrupt;
+    vm_trace(vm);
+    Value error = vm_take_error(vm);
+    vm->exiting = false;
+    result->status = exiting ? EVAL_EXIT : interrupted ? EVAL_INTERRUPTED : EVAL_ERROR;
+    result->exit_code = vm->exit_code;
+    if (!exiting && error.tag == TAG_ERROR) {
+        DiagnoseOptions options = diagnose_options(session);
+        result->error = diagnose_error(error.error, &options);
+        result->error_kind = strdup(error_kind_name(error.error->kind));
+        if (error.error->message.tag == TAG_STRING)
+            result->error_message = strdup(error.error->message.string->text);
+    } else if (!exiting) {
+        result->error = strdup("out of memory");
+        result->error_kind = strdup("memory");
+    }
+    value_release(error);
+    return result->status;
+}
+
+static EvalStatus fail_syntax(Session *session, const Parse *parse, EvalResult *result)
+{
+    DiagnoseOptions options = diagnose_options(session);
+    result->status = EVAL_ERROR;
+    result->error = diagnose_syntax(parse, &options);
+    result->error_kind = strdup("syntax");
+    result->error_message = strdup(parse->errors->message);
+    return result->status;
+}
+
+static bool echo(Session *session, Value value, EvalResult *result)
+{
+    Text text = {0};
+    if (!value_repr(session->vm, value, &text)) {
+        text_free(&text);
+        return false;
+    }
+    text_add(&text, "", 1);
+    if (text.failed) {
+        text_free(&text);
+        return vm_out_of_memory(session->vm);
+    }
+    result->text = text.at;
+    return true;
+}
+
+/* `_` is the last value at the prompt. */
+static void keep_last(Vm *vm, Value value)
+{
+    const char *name = name_intern(vm, "_", 1);
+    uint32_t slot = name ? module_slot(vm->main, name) : UINT32_MAX;
+    if (slot != UINT32_MAX)
+        value_set(&vm->main->slot[slot].value, value_retain(value));
+}
+
+static EvalStatus run_parse(Session *session, Parse *parse, EvalMode mode, EvalResult *result)
+{
+    Vm *vm = session->vm;
+    bool muted;
+    Value value = VALUE_UNDEFINED;
+    Proto *proto = parse->errors ? NULL : compile_module(vm, vm->main, parse, &muted);
+    if (!proto && parse->errors)
+        return fail_syntax(session, parse, result);
+    if (!proto) {
+        vm_out_of_memory(vm);
+        return fail(session, result);
+    }
+    bool fine = vm_run_proto(vm, proto, &value);
+    proto_release(proto);
+    if (fine && mode == EVAL_INTERACTIVE && !muted && value.tag != TAG_NONE) {
+        keep_last(vm, value);
+        fine = echo(session, value, result);
+    }
+    value_release(value);
+    return fine ? (result->status = EVAL_OK) : fail(session, result);
+}
+
+static EvalStatus run_text(Session *session, const char *name, const char *text, size_t length, EvalMode mode,
+                           EvalResult *result, Parse **kept)
+{
+    Source *source = source_new(name, text, length, false);
+    Parse *parse = source ? parse_source(source, mode == EVAL_INTERACTIVE) : NULL;
+    source_release(source);
+    if (!parse) {
+        vm_out_of_memory(session->vm);
+        return fail(session, result);
+    }
+    if (kept) {
+        *kept = parse;
+        return EVAL_OK;
+    }
+    EvalStatus status = run_parse(session, parse, mode, result);
+    parse_free(parse);
+    return status;
+}
+
+EvalStatus session_eval(Session *session, const char *name, const char *text, size_t length, EvalMode mode,
+                        EvalResult *result)
+{
+    *result = (EvalResult){0};
+    atomic_store(&session->vm->flags, 0);
+    return run_text(session, name, text, length, mode, result, NULL);
+}
+
+const char *session_embedded(const char *path, size_t *length)
+{
+    for (int i = 0; i < embedded_file_count; i++)
+        if (!strcmp(embedded_files[i].path, path)) {
+            *length = embedded_files[i].length;
+            return (const char *)embedded_files[i].text;
+        }
+    return NULL;
+}
+
+/* ---- options of a script ---- */
+
+static Node *find_option(const Parse *parse, const char *name, size_t length)
+{
+    for (int i = 0; i < parse->statements.count; i++) {
+        Node *node = parse->statements.at[i];
+        if (node->kind != NODE_OPTION || strlen(node->option.name) != length)
+            continue;
+        bool same = true;
+        for (size_t j = 0; j < length && same; j++)
+            same = node->option.name[j] == (name[j] == '-' ? '_' : name[j]);
+        if (same)
+            return node;
+    }
+    return NULL;
+}
+
+static bool unknown_option(Vm *vm, const Parse *parse, const char *name)
+{
+    Suggest suggest;
+    suggest_start(&suggest, name);
+    for (int i = 0; i < parse->statements.count; i++)
+        if (parse->statements.at[i]->kind == NODE_OPTION)
+            suggest_offer(&suggest, parse->statements.at[i]->option.name);
+    vm_fail(vm, ERROR_argument, "", "there is no option --%s", name);
+    if (suggest.best)
+        error_hint(&vm->tensors.error, "did you mean --%s? --help lists all options", suggest.best);
+    else
+        error_hint(&vm->tensors.error, "--help lists all options");
+    return false;
+}
+
+static bool add_option(Session *session, const char *name, const char *value)
+{
+    Option *wider = realloc(session->option, (size_t)(session->n_options + 1) * sizeof *wider);
+    if (!wider)
+        return vm_out_of_memory(session->vm);
+    session->option = wider;
+    session->option[session->n_options++] = (Option){name, value};
+    return true;
+}
+
+/* One `--…`; *at moves past a value that stands by itself. */
+static bool read_option(Session *session, const Parse *parse, int argc, char **argv, int *at)
+{
+    const char *name = argv[*at] + 2, *equals = strchr(name, '=');
+    size_t length = equals ? (size_t)(equals - name) : strlen(name);
+    Node *node = find_option(parse, name, length);
+    if (!node && !equals && !strncmp(name, "no-", 3)) {
+        node = find_option(parse, name + 3, length - 3);
+        if (node && node->option.value->kind == NODE_BOOL)
+            return add_option(session, node->option.name, "false");
+        node = NULL;
+    }
+    if (!node) {
+        char plain[128];
+        snprintf(plain, sizeof plain, "%.*s", (int)length, name);
+        return unknown_option(session->vm, parse, plain);
+    }
+    if (equals)
+        return add_option(session, node->option.name, equals + 1);
+    if (node->option.value->kind == NODE_BOOL)
+        return add_option(session, node->option.name, "true");
+    if (*at + 1 >= argc)
+        return vm_fail(session->vm, ERROR_argument, "", "the option --%s needs a value", node->option.name);
+    return add_option(session, node->option.name, argv[++*at]);
+}
+
+static void print_help(Session *session, const Parse *parse, const char *path)
+{
+    Text text = {0};
+    text_format(&text, "usage: tessera run %s [options]\n", path);
+    for (int i = 0; i < parse->statements.count; i++) {
+        const Node *node = parse->statements.at[i];
+        if (node->kind != NODE_OPTION)
+            continue;
+        const Span span = node->option.value->span;
+        char left[128];
+        snprintf(left, sizeof left, "--%s", node->option.name);
+        for (char *c = left + 2; *c; c++)
+            if (*c == '_')
+                *c = '-';
+        text_format(&text, "  %-22s %s%s(default %.*s)\n", left, node->option.help ? node->option.help : "",
+                    node->option.help && *node->option.help ? "  " : "", (int)(span.end - span.start),
+                    parse->source->text + span.start);
+    }
+    if (!text.failed)
+        vm_output(session->vm, OUTPUT_OUT, text.at, text.length);
+    text_free(&text);
+}
+
+static bool convert_bool(const char *text, Value *out)
+{
+    static const char *const words[] = {"false", "true", "0", "1", "no", "yes", "off", "on"};
+    for (int i = 0; i < 8; i++)
+        if (!strcmp(text, words[i])) {
+            *out = value_bool(i % 2);
+            return true;
+        }
+    return false;
+}
+
+static bool convert_number(const char *text, bool allow_float, Value *out)
+{
+    char *end;
+    errno = 0;
+    long long i = strtoll(text, &end, 10);
+    if (end != text && !*end && !errno) {
+        *out = value_int(i);
+        return true;
+    }
+    double f = strtod(text, &end);
+    *out = value_float(f);
+    return allow_float && end != text && !*end;
+}
+
+bool session_option(Vm *vm, const char *name, Value *slot)
+{
+    const Session *session = vm->session;
+    const char *text = NULL;
+    for (int i = 0; i < session->n_options; i++)
+        if (!strcmp(session->option[i].name, name))
+            text = session->option[i].value;
+    if (!text)
+        return true;
+    Value made;
+    bool fine = true;
+    switch (slot->tag) {
+    case TAG_BOOL: fine = convert_bool(text, &made); break;
+    case TAG_INT: fine = convert_number(text, false, &made); break;
+    case TAG_FLOAT:
+        fine = convert_number(text, true, &made);
+        if (fine && made.tag == TAG_INT)
+            made = value_float((double)made.i);
+        break;
+    case TAG_NONE:
+        if (convert_number(text, true, &made))
+            break;
+        made = string_from(text);
+        break;
+    case TAG_STRING: made = string_from(text); break;
+    default:
+        return vm_fail(vm, ERROR_argument, "", "the option --%s is a %s and cannot be set from the command line", name,
+                       value_type_name(*slot));
+    }
+    if (!fine)
+        return vm_fail(vm, ERROR_argument, "", "the option --%s is a %s, so \"%s\" does not fit", name,
+                       value_type_name(*slot), text);
+    if (made.tag == TAG_UNDEFINED)
+        return vm_out_of_memory(vm);
+    value_set(slot, made);
+    return true;
+}
+
+static bool read_options(Session *session, const Parse *parse, int argc, char **argv, bool *help)
+{
+    bool any = false;
+    for (int i = 0; i < parse->statements.count; i++)
+        any = any || parse->statements.at[i]->kind == NODE_OPTION;
+    session->argc = 0;
+    session->argv = argv;
+    for (int i = 0; i < argc; i++) {
+        bool dashed = !strncmp(argv[i], "--", 2) && argv[i][2];
+        if (dashed && (any || !strcmp(argv[i], "--help")) && !strcmp(argv[i], "--help"))
+            *help = true;
+        else if (dashed && any && !read_option(session, parse, argc, argv, &i))
+            return false;
+        else if (!dashed || !any)
+            session->argv[session->argc++] = argv[i];
+    }
+    return true;
+}
+
+EvalStatus session_run_file(Session *session, const char *path, int argc, char **argv, EvalResult *result)
+{
+    Vm *vm = session->vm;
+    size_t length;
+    bool help = false;
+    Parse *parse = NULL;
+    *result = (EvalResult){0};
+    atomic_store(&vm->flags, 0);
+    char *text = module_read(vm, path, &length);
+    if (!text)
+        return fail(session, result);
+    EvalStatus status = run_text(session, path, text, length, EVAL_SCRIPT, result, &parse);
+    free(text);
+    if (status != EVAL_OK)
+        return status;
+    vm->main->path = module_path(vm, path);
+    if (!vm->main->path) {    /* not a file with a path, such as a pipe: what it uses is found from here */
+        error_clear(&vm->tensors.error);
+    }
+    if (parse->errors) {
+        status = fail_syntax(session, parse, result);
+    } else if (!read_options(session, parse, argc, argv, &help)) {
+        status = fail(session, result);
+    } else if (help) {
+        print_help(session, parse, path);
+    } else {
+        vm->main->loading = true;
+        status = run_parse(session, parse, EVAL_SCRIPT, result);
+        vm->main->loading = false;
+    }
+    parse_free(parse);
+    return status;
+}
+
+Completeness session_is_complete(Session *session, const char *text, size_t length, int *indent)
+{
+    (void)session;
+    *indent = 0;
+    Source *source = source_new("<input>", text, length, false);
+    Parse *parse = source ? parse_source(source, true) : NULL;
+    source_release(source);
+    if (!parse)
+        return CODE_INVALID;
+    Completeness answer = parse->incomplete ? CODE_INCOMPLETE : parse->errors ? CODE_INVALID : CODE_COMPLETE;
+    if (answer == CODE_INCOMPLETE)
+        *indent = parse->indent;
+    parse_free(parse);
+    return answer;
+}

@@ -1,0 +1,660 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The dispatch loop. It does by itself what is fast (ints, floats, moves, calls of closures with plain arguments, list
+   elements) and hands everything else to call.c, path.c, object.c, module.c and the natives.
+   Invariants: a register holds an owned value or none; an instruction that fails leaves its registers valid; the
+   loop never nests for calls between functions of the language. */
+#include "machine.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+static inline void put(Value *slot, Value owned)
+{
+    Value old = *slot;
+    *slot = owned;
+    if (UNLIKELY(value_is_heap(old)))
+        value_release(old);
+}
+
+static inline void drop(Value *slot)
+{
+    Value old = *slot;
+    *slot = VALUE_UNDEFINED;
+    value_release(old);
+}
+
+static inline Value take(Value *slot)
+{
+    Value v = *slot;
+    *slot = VALUE_UNDEFINED;
+    return v;
+}
+
+/* Where the error under way is handled, if in this frame; iterators on the way out are closed. */
+static const Code *find_handler(Vm *vm, const Frame *frame)
+{
+    const Proto *proto = frame->proto;
+    int32_t pc = (int32_t)(frame->pc - proto->code) - 1;
+    bool unstoppable = vm->exiting || vm->tensors.error.kind == ERROR_interrupt;
+    for (int i = 0; i < proto->n_handlers; i++) {
+        const Handler *handler = &proto->handlers[i];
+        if (pc < handler->start || pc >= handler->end)
+            continue;
+        if (handler->kind == HANDLER_CLOSE)
+            iterate_end(vm, &frame->base[handler->reg]);
+        else if (handler->kind == HANDLER_FINALLY || !unstoppable)
+            return proto->code + handler->target;
+    }
+    return NULL;
+}
+
+/* Leaves frames until one handles the error. False: none down to the entry from C. */
+static bool unwind(Vm *vm)
+{
+    vm_trace(vm);
+    for (;;) {
+        Frame *frame = &vm->frame[vm->n_frames - 1];
+        const Code *handler = find_handler(vm, frame);
+        if (handler) {
+            frame = &vm->frame[vm->n_frames - 1];
+            frame->pc = handler;
+            return true;
+        }
+        bool entry = frame->flags & FRAME_ENTRY;
+        frame_pop(vm);
+        if (entry)
+            return false;
+    }
+}
+
+#define A r[CODE_A(w)]
+#define B r[CODE_B(w)]
+#define C r[CODE_C(w)]
+#define FLAG(f) ((w) & (Code)(f) << 8)
+#define NEXT() do { w = *pc++; goto *label[w & 255u]; } while (0)
+#define SAVE() (vm->frame[vm->n_frames - 1].pc = pc)
+#define LOAD() do { \
+        const Frame *frame_ = &vm->frame[vm->n_frames - 1]; \
+        proto = frame_->proto; pc = frame_->pc; r = frame_->base; k = proto->constants; \
+        vm->top = r + proto->n_registers; \
+    } while (0)
+#define TRY(call) do { if (UNLIKELY(!(call))) goto fail; } while (0)
+#define POLL() do { if (UNLIKELY(atomic_load_explicit(&vm->flags, memory_order_relaxed))) goto interrupted; } while (0)
+#define JUMP_BY(by) do { int32_t by_ = (by); pc += by_; if (by_ < 0) POLL(); } while (0)
+/* The next instruction is a JUMP or LOOP: taken or stepped over. */
+#define BRANCH(taken) do { if (taken) JUMP_BY(CODE_WIDE(*pc) + 1); else pc++; } while (0)
+#define BOTH(t) (x->tag == (t) && y->tag == (t))
+#define ARITHMETIC(oper, checked, ffun) \
+    if (LIKELY(BOTH(TAG_INT))) { \
+        int64_t sum; \
+        if (LIKELY(!checked(x->i, y->i, &sum))) { put(&A, value_int(sum)); NEXT(); } \
+    } else if (BOTH(TAG_FLOAT)) { \
+        put(&A, value_float(ffun)); NEXT(); \
+    } \
+    operation = oper; goto binary
+#define DIVISION(oper) \
+    if (BOTH(TAG_FLOAT)) { put(&A, value_float(x->f / y->f)); NEXT(); } \
+    operation = oper; goto binary
+#define REMAINDER(oper, by_positive) \
+    if (BOTH(TAG_INT) && y->i > 0) { \
+        int64_t q = x->i / y->i, m = x->i % y->i; \
+        if (m < 0) { m += y->i; q--; } \
+        (void)q; (void)m; \
+        put(&A, value_int(by_positive)); NEXT(); \
+    } \
+    operation = oper; goto binary
+#define COMPARISON(oper, sign) \
+    if (LIKELY(BOTH(TAG_INT))) { put(&A, value_bool(x->i sign y->i)); NEXT(); } \
+    if (BOTH(TAG_FLOAT)) { put(&A, value_bool(x->f sign y->f)); NEXT(); } \
+    operation = oper; goto binary
+#define TEST(oper, sign) \
+    if (LIKELY(BOTH(TAG_INT))) { BRANCH((x->i sign y->i) == !!FLAG(EXPECT)); NEXT(); } \
+    if (BOTH(TAG_FLOAT)) { BRANCH((x->f sign y->f) == !!FLAG(EXPECT)); NEXT(); } \
+    operation = oper; goto test
+#define REGISTERS() x = &B; y = &C
+#define CONSTANT() x = &B; y = &k[CODE_C(w)]
+#define ORDERED() CONSTANT(); if (FLAG(SWAPPED)) { const Value *z_ = x; x = y; y = z_; }
+#define TESTED() x = &A; y = &B
+#define TESTED_K() x = &A; y = &k[CODE_WIDE(w)]
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpedantic"
+
+bool vm_run(Vm *vm)
+{
+    static const void *const label[] = {
+#define OPCODE(name, a, b, c, range, effect) &&op_##name,
+#include "opcodes.def"
+#undef OPCODE
+    };
+    const Code *pc;
+    Value *r;
+    const Value *k, *x, *y;
+    const Proto *proto;
+    Code w;
+    int operation;
+    Value made;
+    bool entered, truth;
+
+    LOAD();
+    NEXT();
+
+    /* ---- loads and moves ---- */
+op_CLEAR:
+    for (unsigned i = 0; i < CODE_B(w); i++)
+        r[CODE_A(w) + i].tag = TAG_UNDEFINED;
+    NEXT();
+op_MOVE:
+    if (FLAG(KILL_B)) {
+        Value v = B;
+        B.tag = TAG_UNDEFINED;
+        put(&A, v);
+    } else {
+        put(&A, value_retain(B));
+    }
+    NEXT();
+op_LOAD_CONST:
+    put(&A, value_retain(k[CODE_WIDE(w)]));
+    NEXT();
+op_LOAD_INT:
+    put(&A, value_int(CODE_WIDE(w)));
+    NEXT();
+op_LOAD_FIXED: {
+    static const Value fixed[] = {{.tag = TAG_NONE}, {.tag = TAG_BOOL, .b = false}, {.tag = TAG_BOOL, .b = true},
+                                  {.tag = TAG_DONE}};
+    put(&A, fixed[CODE_B(w)]);
+    NEXT();
+}
+op_CHECK:
+    if (UNLIKELY(A.tag == TAG_UNDEFINED)) {
+        vm_fail(vm, ERROR_name, "", "%s has no value here: it is assigned on another path only",
+                k[CODE_WIDE(w)].string->text);
+        goto fail;
+    }
+    NEXT();
+op_GET_GLOBAL: {
+    const Slot *slot = &proto->module->slot[CODE_WIDE(w)];
+    if (LIKELY(slot->value.tag != TAG_UNDEFINED)) {
+        put(&A, value_retain(slot->value));
+    } else if (slot->function.tag != TAG_UNDEFINED) {
+        put(&A, value_retain(slot->function));
+    } else {
+        SAVE();
+        TRY(global_get(vm, proto->module, (uint32_t)CODE_WIDE(w), &made));
+        put(&A, value_retain(made));
+    }
+    NEXT();
+}
+op_GET_CALLEE: {
+    const Slot *slot = &proto->module->slot[CODE_WIDE(w)];
+    if (LIKELY(slot->value.tag == TAG_UNDEFINED && slot->function.tag != TAG_UNDEFINED)) {
+        put(&A, value_retain(slot->function));
+    } else {
+        SAVE();
+        TRY(global_callee(vm, proto->module, (uint32_t)CODE_WIDE(w), &made));
+        put(&A, value_retain(made));
+    }
+    NEXT();
+}
+op_GET_VARIABLE:
+    put(&A, value_retain(proto->module->slot[CODE_WIDE(w)].value));
+    NEXT();
+op_SET_GLOBAL:
+    put(&proto->module->slot[CODE_WIDE(w)].value, FLAG(KILL_A) ? take(&A) : value_retain(A));
+    NEXT();
+op_SET_FUNCTION: {
+    Slot *slot = &proto->module->slot[CODE_WIDE(w)];
+    put(&slot->value, VALUE_UNDEFINED);
+    put(&slot->function, FLAG(KILL_A) ? take(&A) : value_retain(A));
+    slot->declared = true;
+    NEXT();
+}
+op_GET_CAPTURE: {
+    Value v = vm->frame[vm->n_frames - 1].function->value[CODE_B(w)];
+    if (UNLIKELY(v.tag == TAG_UNDEFINED)) {
+        vm_fail(vm, ERROR_name, "", "%s had no value when this function was made", k[CODE_C(w)].string->text);
+        goto fail;
+    }
+    put(&A, value_retain(v));
+    NEXT();
+}
+op_COPY_CAPTURE:
+    put(&A, value_retain(vm->frame[vm->n_frames - 1].function->value[CODE_B(w)]));
+    NEXT();
+op_LATE_CAPTURE:
+    made = vm->frame[vm->n_frames - 1].function->value[CODE_B(w)];
+    if (made.tag == TAG_UNDEFINED) {
+        SAVE();
+        TRY(global_get(vm, proto->module, CODE_C(w), &made));
+    }
+    put(&A, value_retain(made));
+    NEXT();
+op_CALLEE_CAPTURE:
+    made = vm->frame[vm->n_frames - 1].function->value[CODE_B(w)];
+    if (made.tag != TAG_FUNCTION && !value_callable(made)) {
+        SAVE();
+        TRY(callee_or(vm, proto->module, CODE_C(w), &made));
+    }
+    put(&A, value_retain(made));
+    NEXT();
+op_CALLEE_LOCAL:
+    made = B;
+    if (made.tag != TAG_FUNCTION && !value_callable(made)) {
+        SAVE();
+        TRY(callee_or(vm, proto->module, CODE_C(w), &made));
+    }
+    put(&A, value_retain(made));
+    NEXT();
+op_OWN_FUNCTION: {
+    FunctionObject *own = vm->frame[vm->n_frames - 1].function;
+    own->refs++;
+    put(&A, (Value){.tag = TAG_FUNCTION, .function = own});
+    NEXT();
+}
+op_GET_FIELD: {
+    Value v = B.object->field[CODE_C(w)];
+    if (UNLIKELY(v.tag == TAG_UNDEFINED)) {
+        vm_fail(vm, ERROR_name, "", "the field %s has no value yet", object_field_name(B.object, (int)CODE_C(w)));
+        goto fail;
+    }
+    put(&A, value_retain(v));
+    NEXT();
+}
+op_SET_FIELD:
+    made = FLAG(KILL_A) ? take(&A) : value_retain(A);
+    TRY(object_store_take(vm, B.object, (int)CODE_C(w), made));
+    NEXT();
+op_INIT_FIELD:
+    made = FLAG(KILL_A) ? take(&A) : value_retain(A);
+    TRY(object_init_field(vm, r[0].object, (int)CODE_B(w), made));
+    NEXT();
+
+    /* ---- operators ---- */
+op_ADD: REGISTERS(); ARITHMETIC(OPERATOR_ADD, __builtin_add_overflow, x->f + y->f);
+op_SUB: REGISTERS(); ARITHMETIC(OPERATOR_SUB, __builtin_sub_overflow, x->f - y->f);
+op_MUL: REGISTERS(); ARITHMETIC(OPERATOR_MUL, __builtin_mul_overflow, x->f * y->f);
+op_DIV: REGISTERS(); DIVISION(OPERATOR_DIV);
+op_FLOORDIV: REGISTERS(); REMAINDER(OPERATOR_FLOORDIV, q);
+op_MOD: REGISTERS(); REMAINDER(OPERATOR_MOD, m);
+op_ADD_K: ORDERED(); ARITHMETIC(OPERATOR_ADD, __builtin_add_overflow, x->f + y->f);
+op_SUB_K: ORDERED(); ARITHMETIC(OPERATOR_SUB, __builtin_sub_overflow, x->f - y->f);
+op_MUL_K: ORDERED(); ARITHMETIC(OPERATOR_MUL, __builtin_mul_overflow, x->f * y->f);
+op_DIV_K: ORDERED(); DIVISION(OPERATOR_DIV);
+op_FLOORDIV_K: ORDERED(); REMAINDER(OPERATOR_FLOORDIV, q);
+op_MOD_K: ORDERED(); REMAINDER(OPERATOR_MOD, m);
+op_MATMUL: REGISTERS(); operation = OPERATOR_MATMUL; goto binary;
+op_POW: REGISTERS(); operation = OPERATOR_POW; goto binary;
+op_CONCAT: REGISTERS(); operation = OPERATOR_CONCAT; goto binary;
+op_EQ: REGISTERS(); COMPARISON(OPERATOR_EQ, ==);
+op_NE: REGISTERS(); COMPARISON(OPERATOR_NE, !=);
+op_LT: REGISTERS(); COMPARISON(OPERATOR_LT, <);
+op_LE: REGISTERS(); COMPARISON(OPERATOR_LE, <=);
+op_GT: REGISTERS(); COMPARISON(OPERATOR_GT, >);
+op_GE: REGISTERS(); COMPARISON(OPERATOR_GE, >=);
+op_IN: REGISTERS(); operation = OPERATOR_IN; goto binary;
+op_NOT_IN: REGISTERS(); operation = OPERATOR_NOT_IN; goto binary;
+op_AND_COMBINE: REGISTERS(); operation = OPERATOR_AND; goto binary;
+op_OR_COMBINE: REGISTERS(); operation = OPERATOR_OR; goto binary;
+binary:
+    TRY(do_binary(vm, operation, *x, *y, &made));
+    if (FLAG(KILL_B))
+        drop(&B);
+    if (FLAG(KILL_C))
+        drop(&C);
+    put(&A, made);
+    NEXT();
+op_NEG:
+    if (LIKELY(B.tag == TAG_FLOAT)) {
+        put(&A, value_float(-B.f));
+        NEXT();
+    }
+    operation = OPERATOR_NEG;
+    goto unary;
+op_NOT:
+    if (LIKELY(B.tag == TAG_BOOL)) {
+        put(&A, value_bool(!B.b));
+        NEXT();
+    }
+    operation = OPERATOR_NOT;
+unary:
+    TRY(do_unary(vm, operation, B, &made));
+    if (FLAG(KILL_B))
+        drop(&B);
+    put(&A, made);
+    NEXT();
+op_APPEND:
+    TRY(do_append(vm, &A, B));
+    if (FLAG(KILL_B))
+        drop(&B);
+    NEXT();
+op_APPEND_GLOBAL:
+    TRY(append_global(vm, proto->module, (uint32_t)CODE_WIDE(w), A));
+    if (FLAG(KILL_A))
+        drop(&A);
+    NEXT();
+op_APPEND_FIELD:
+    TRY(do_append(vm, &B.object->field[CODE_C(w)], A));
+    if (FLAG(KILL_A))
+        drop(&A);
+    NEXT();
+
+    /* ---- jumps ---- */
+op_JUMP:
+    pc += CODE_WIDE(w);
+    NEXT();
+op_LOOP:
+    pc += CODE_WIDE(w);
+    POLL();
+    NEXT();
+op_JUMP_TRUE:
+op_JUMP_FALSE:
+    if (LIKELY(A.tag == TAG_BOOL)) {
+        truth = A.b;
+    } else {
+        TRY(arith_truth(vm, A, &truth));
+        if (FLAG(KILL_A))
+            drop(&A);
+    }
+    if (truth == (CODE_OP(w) == CODE_JUMP_TRUE))
+        JUMP_BY(CODE_WIDE(w));
+    NEXT();
+op_JUMP_AND:
+    if (value_is_false(A))
+        pc += CODE_WIDE(w);
+    NEXT();
+op_JUMP_OR:
+    if (value_is_true(A))
+        pc += CODE_WIDE(w);
+    NEXT();
+op_JUMP_DEFINED:
+    if (A.tag != TAG_UNDEFINED)
+        pc += CODE_WIDE(w);
+    NEXT();
+op_TEST_EQ: TESTED(); TEST(OPERATOR_EQ, ==);
+op_TEST_NE: TESTED(); TEST(OPERATOR_NE, !=);
+op_TEST_LT: TESTED(); TEST(OPERATOR_LT, <);
+op_TEST_LE: TESTED(); TEST(OPERATOR_LE, <=);
+op_TEST_GT: TESTED(); TEST(OPERATOR_GT, >);
+op_TEST_GE: TESTED(); TEST(OPERATOR_GE, >=);
+op_TEST_EQ_K: TESTED_K(); TEST(OPERATOR_EQ, ==);
+op_TEST_NE_K: TESTED_K(); TEST(OPERATOR_NE, !=);
+op_TEST_LT_K: TESTED_K(); TEST(OPERATOR_LT, <);
+op_TEST_LE_K: TESTED_K(); TEST(OPERATOR_LE, <=);
+op_TEST_GT_K: TESTED_K(); TEST(OPERATOR_GT, >);
+op_TEST_GE_K: TESTED_K(); TEST(OPERATOR_GE, >=);
+test:
+    TRY(do_binary(vm, operation, *x, *y, &made));
+    if (made.tag == TAG_BOOL) {
+        truth = made.b;
+    } else {
+        entered = arith_truth(vm, made, &truth);
+        value_release(made);
+        TRY(entered);
+    }
+    if (FLAG(KILL_A))
+        drop(&A);
+    if (FLAG(KILL_B))
+        drop(&B);
+    BRANCH(truth == !!FLAG(EXPECT));
+    NEXT();
+
+    /* ---- loops ---- */
+op_ITERATE:
+    made = FLAG(KILL_B) ? take(&B) : value_retain(B);
+    drop(&A);
+    drop(&r[CODE_A(w) + 1]);
+    TRY(iterate_begin(vm, made, &A));
+    NEXT();
+op_NEXT:
+    if (A.tag == TAG_LIST) {
+        Value *cursor = &r[CODE_A(w) + 1];
+        if (cursor->i < A.list->count) {
+            put(&B, value_retain(A.list->at[cursor->i++]));
+            BRANCH(true);
+        } else {
+            pc++;
+        }
+        NEXT();
+    }
+    SAVE();
+    TRY(iterate_next(vm, &A, &made));
+    if (made.tag == TAG_DONE) {
+        pc++;
+    } else {
+        put(&B, made);
+        BRANCH(true);
+    }
+    NEXT();
+op_COUNT:
+    TRY(count_bounds(vm, &A, &B));
+    NEXT();
+op_NEXT_COUNT:
+    if (A.i < B.i) {
+        put(&C, value_int(A.i++));
+        BRANCH(true);
+    } else {
+        pc++;
+    }
+    NEXT();
+op_CLOSE:
+    iterate_end(vm, &A);
+    NEXT();
+
+    /* ---- building ---- */
+op_LIST:
+    TRY(do_list(vm, &A, (int)CODE_B(w), TAG_LIST));
+    NEXT();
+op_TUPLE:
+    TRY(do_list(vm, &A, (int)CODE_B(w), TAG_TUPLE));
+    NEXT();
+op_MAP:
+    TRY(do_map(vm, &A, (int)CODE_B(w)));
+    NEXT();
+op_FORMAT:
+    SAVE();
+    TRY(do_format(vm, &proto->templates[CODE_C(w)], &A, (int)CODE_B(w)));
+    NEXT();
+op_RANGE:
+    TRY(do_range(vm, B, C, &made));
+    if (FLAG(KILL_B))
+        drop(&B);
+    if (FLAG(KILL_C))
+        drop(&C);
+    put(&A, made);
+    NEXT();
+op_PUSH:
+    if (UNLIKELY(!list_push_take(A.list, FLAG(KILL_B) ? take(&B) : value_retain(B)))) {
+        vm_out_of_memory(vm);
+        goto fail;
+    }
+    NEXT();
+op_EXTEND:
+    SAVE();
+    TRY(do_extend(vm, &A, B));
+    if (FLAG(KILL_B))
+        drop(&B);
+    NEXT();
+op_PUT:
+    TRY(do_put(vm, A.map, B, FLAG(KILL_C) ? take(&C) : value_retain(C)));
+    if (FLAG(KILL_B))
+        drop(&B);
+    NEXT();
+op_TO_TUPLE:
+    A.tag = TAG_TUPLE;
+    NEXT();
+op_CLOSURE:
+    TRY(do_closure(vm, proto->protos[CODE_C(w)], &A, (int)CODE_B(w)));
+    NEXT();
+op_MODEL:
+    made = model_new(vm, proto->protos[CODE_C(w)]);
+    TRY(made.tag != TAG_UNDEFINED);
+    put(&A, made);
+    NEXT();
+op_UNPACK:
+    SAVE();
+    TRY(do_unpack(vm, B, &A, (int)CODE_C(w), (int)(CODE_FLAGS(w) >> 3)));
+    if (FLAG(KILL_B))
+        drop(&B);
+    NEXT();
+
+    /* ---- members and elements ---- */
+op_GET_MEMBER:
+    SAVE();
+    TRY(member_get(vm, B, &proto->sites[CODE_C(w)], &made));
+    if (FLAG(KILL_B))
+        drop(&B);
+    put(&A, made);
+    NEXT();
+op_INDEX:
+    if (LIKELY((B.tag == TAG_LIST || B.tag == TAG_TUPLE) && C.tag == TAG_INT)) {
+        const List *list = B.list;
+        int64_t i = C.i < 0 ? C.i + list->count : C.i;
+        if (LIKELY(i >= 0 && i < list->count)) {
+            made = value_retain(list->at[i]);
+            if (FLAG(KILL_B))
+                drop(&B);
+            put(&A, made);
+            NEXT();
+        }
+    }
+    TRY(do_index(vm, B, C, &made));
+    if (FLAG(KILL_B))
+        drop(&B);
+    if (FLAG(KILL_C))
+        drop(&C);
+    put(&A, made);
+    NEXT();
+op_INDEX_MANY:
+    TRY(do_index_many(vm, &proto->indexes[CODE_C(w)], &A));
+    NEXT();
+op_SET_INDEX:
+    if (LIKELY(A.tag == TAG_LIST && B.tag == TAG_INT && A.list->refs == 1)) {
+        List *list = A.list;
+        int64_t i = B.i < 0 ? B.i + list->count : B.i;
+        if (LIKELY(i >= 0 && i < list->count)) {
+            put(&list->at[i], FLAG(KILL_C) ? take(&C) : value_retain(C));
+            NEXT();
+        }
+    }
+    TRY(do_set_index(vm, &A, B, C));
+    if (FLAG(KILL_B))
+        drop(&B);
+    if (FLAG(KILL_C))
+        drop(&C);
+    NEXT();
+op_SET_PATH:
+    SAVE();
+    TRY(do_set_path(vm, &proto->paths[CODE_C(w)], &A, &B));
+    NEXT();
+op_SET_PATH_GLOBAL:
+    SAVE();
+    TRY(set_path_global(vm, proto->module, &proto->paths[CODE_C(w)], &B));
+    NEXT();
+
+    /* ---- calls ---- */
+op_CALL:
+    if (LIKELY(A.tag == TAG_FUNCTION && A.function->kind == FUNCTION_CLOSURE)) {
+        FunctionObject *function = A.function;
+        Proto *callee = function->proto;
+        Value *base = &A + 1;
+        if (LIKELY(callee->simple && (int)CODE_B(w) == callee->n_params && vm->n_frames < vm->frame_room &&
+                   callee->n_registers <= vm->segment->end - base)) {
+            SAVE();
+            Frame *frame = &vm->frame[vm->n_frames++];
+            frame->function = function;
+            frame->proto = callee;
+            frame->base = base;
+            frame->result = &A;
+            frame->flags = 0;
+            proto = callee;
+            pc = callee->code + callee->entry;
+            r = base;
+            k = callee->constants;
+            vm->top = r + callee->n_registers;
+            POLL();
+            NEXT();
+        }
+    }
+    SAVE();
+    TRY(call_begin(vm, &A, &A + 1, (int)CODE_B(w), &A, &entered));
+    goto called;
+op_CALL_SITE:
+    SAVE();
+    TRY(call_begin_named(vm, &A, &A + 1, (int)CODE_B(w), 0, &proto->sites[CODE_C(w)], &A, &entered));
+    goto called;
+op_CALL_METHOD:
+    SAVE();
+    TRY(method_begin(vm, proto, &A, (int)CODE_B(w), &proto->sites[CODE_C(w)], &entered));
+called:
+    if (entered) {
+        LOAD();
+        POLL();
+    }
+    NEXT();
+op_RETURN:
+    made = FLAG(KILL_A) ? take(&A) : value_retain(A);
+    goto leave;
+op_RETURN_FIXED:
+    made = VALUE_NONE;
+leave: {
+    Value *end = r + proto->n_registers;
+    for (Value *v = r; v < end; v++)
+        if (value_is_heap(*v))
+            drop(v);
+    const Frame *frame = &vm->frame[vm->n_frames - 1];
+    Value *result = frame->result;
+    unsigned flags = frame->flags;
+    if (UNLIKELY(flags))
+        frame_pop(vm);
+    else
+        vm->n_frames--;
+    put(result, made);
+    if (UNLIKELY(flags & FRAME_ENTRY))
+        return true;
+    LOAD();
+    NEXT();
+}
+op_CONTRACT:
+    TRY(contract_check(vm, proto->contracts[CODE_C(w)], r, proto));
+    NEXT();
+op_CHECK_RESULT:
+    TRY(contract_check_result(vm, proto->contracts[CODE_C(w)], r, A, proto));
+    NEXT();
+
+    /* ---- errors and modules ---- */
+op_THROW:
+    do_throw(vm, A);
+    goto fail;
+op_CATCH:
+    put(&A, vm_take_error(vm));
+    NEXT();
+op_RETHROW:
+    vm_set_error(vm, A);
+    goto fail;
+op_ASSERT:
+    do_assert(vm, CODE_B(w) ? &A : NULL, k[CODE_C(w)]);
+    goto fail;
+op_USE:
+    SAVE();
+    TRY(module_use(vm, proto->module, k[CODE_WIDE(w)].string->text, &made));
+    put(&A, made);
+    NEXT();
+op_OPTION:
+    SAVE();
+    TRY(session_option(vm, k[CODE_WIDE(w)].string->text, &A));
+    NEXT();
+
+interrupted:
+    vm_interrupted(vm);
+fail:
+    SAVE();
+    if (!unwind(vm))
+        return false;
+    LOAD();
+    NEXT();
+}
+
+#pragma GCC diagnostic pop

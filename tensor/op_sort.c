@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* sort, argsort and topk along an axis. Every element becomes a 64-bit key in whose unsigned order the result stands (NaN
+   last, both zeros equal, inverted when descending), carried with its index through a stable radix sort; topk with a
+   small k keeps the best k in order instead. Gradients go back by the indices. */
+#include <math.h>
+#include <string.h>
+
+#include "op.h"
+#include "rows.h"
+
+#define FEW 48                /* rows of this length are sorted by insertion; so many best ones are kept in order */
+
+typedef struct Pair { uint64_t key; int64_t index; } Pair;
+
+typedef struct SortJob {
+    Dtype dtype;
+    int64_t n, keep, size;    /* keep: elements of a row that go out */
+    int64_t group;
+    bool descending;
+    const char *x;
+    char *values;             /* NULL: not wanted */
+    int64_t *indices;
+    Pair *work;               /* two rows for every group */
+} SortJob;
+
+static uint64_t float_key(double x, bool descending)
+{
+    if (isnan(x)) return UINT64_MAX;
+    if (x == 0.0) x = 0.0;
+    uint64_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits = bits >> 63 ? ~bits : bits | (uint64_t)1 << 63;
+    return descending ? ~bits : bits;
+}
+
+static uint64_t key_of(Dtype dtype, const char *at, bool descending)
+{
+    int64_t whole;
+    switch (dtype) {
+    case DTYPE_f32: return float_key((double)*(const float *)(const void *)at, descending);
+    case DTYPE_f64: return float_key(*(const double *)(const void *)at, descending);
+    case DTYPE_i64: whole = *(const int64_t *)(const void *)at; break;
+    case DTYPE_i32: whole = *(const int32_t *)(const void *)at; break;
+    default: whole = *(const uint8_t *)(const void *)at;
+    }
+    uint64_t key = (uint64_t)whole ^ (uint64_t)1 << 63;
+    return descending ? ~key : key;
+}
+
+static void insert_sort(Pair *p, int64_t n)
+{
+    for (int64_t i = 1; i < n; i++) {
+        Pair one = p[i];
+        int64_t j = i;
+        for (; j > 0 && p[j - 1].key > one.key; j--) p[j] = p[j - 1];
+        p[j] = one;
+    }
+}
+
+/* Sorts p[0..n) by key, eight bits at a time from the lowest; bytes that all keys share are passed over. Returns where
+   the result stands: [p] or [other]. */
+static Pair *radix_sort(Pair *p, Pair *other, int64_t n)
+{
+    uint64_t differ = 0;
+    for (int64_t i = 1; i < n; i++) differ |= p[i].key ^ p[0].key;
+    for (int shift = 0; shift < 64; shift += 8) {
+        if ((differ >> shift & 255) == 0) continue;
+        int64_t start[256] = { 0 }, at = 0;
+        for (int64_t i = 0; i < n; i++) start[p[i].key >> shift & 255]++;
+        for (int k = 0; k < 256; k++) {
+            int64_t count = start[k];
+            start[k] = at;
+            at += count;
+        }
+        for (int64_t i = 0; i < n; i++) other[start[p[i].key >> shift & 255]++] = p[i];
+        Pair *swap = p;
+        p = other;
+        other = swap;
+    }
+    return p;
+}
+
+/* The first [keep] of a row in order, without sorting the rest. */
+static void keep_best(const SortJob *job, const char *x, Pair *best)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < job->n; i++) {
+        Pair one = { key_of(job->dtype, x + i * job->size, job->descending), i };
+        if (count == job->keep && best[count - 1].key <= one.key) continue;
+        int64_t j = count < job->keep ? count++ : count - 1;
+        for (; j > 0 && best[j - 1].key > one.key; j--) best[j] = best[j - 1];
+        best[j] = one;
+    }
+}
+
+static const Pair *order_row(const SortJob *job, const char *x, Pair *work)
+{
+    if (job->keep < job->n && job->keep <= FEW) {
+        keep_best(job, x, work);
+        return work;
+    }
+    for (int64_t i = 0; i < job->n; i++)
+        work[i] = (Pair){ key_of(job->dtype, x + i * job->size, job->descending), i };
+    if (job->n > FEW) return radix_sort(work, work + job->n, job->n);
+    insert_sort(work, job->n);
+    return work;
+}
+
+static void sort_rows(void *arg, int64_t first, int64_t count)
+{
+    const SortJob *job = arg;
+    Pair *work = job->work + first / job->group * 2 * job->n;
+    for (int64_t r = first; r < first + count; r++) {
+        const char *x = job->x + r * job->n * job->size;
+        const Pair *order = order_row(job, x, work);
+        for (int64_t i = 0; i < job->keep; i++) job->indices[r * job->keep + i] = order[i].index;
+        char *to = job->values ? job->values + r * job->keep * job->size : NULL;
+        for (int64_t i = 0; to && i < job->keep; i++)
+            memcpy(to + i * job->size, x + order[i].index * job->size, (size_t)job->size);
+    }
+}
+
+static bool order_run(OpCall *call, int axis, int64_t keep, bool descending, Tensor *values, Tensor *indices)
+{
+    Tensor *x = call->in[0], *to_values = NULL;
+    if (tensor_size(indices) == 0) return true;
+    Tensor *rows = rows_along(call->ctx, x, axis), *to_indices = rows_like(call->ctx, indices, axis);
+    if (values) to_values = rows_like(call->ctx, values, axis);
+    int64_t n = x->ndim > 0 ? x->shape[axis] : 1, count = tensor_size(x) / n;
+    SortJob job = { .dtype = (Dtype)x->dtype, .n = n, .keep = keep, .size = (int64_t)dtype_size((Dtype)x->dtype),
+                    .group = rows_group(n), .descending = descending };
+    int64_t groups = (count + job.group - 1) / job.group;
+    bool ok = rows && to_indices && (!values || to_values);
+    job.work = ok ? scratch_take(&call->ctx->error, (size_t)(groups * 2 * n) * sizeof(Pair)) : NULL;
+    ok = ok && job.work;
+    if (ok) {
+        job.x = rows->data;
+        job.values = values ? to_values->data : NULL;
+        job.indices = (int64_t *)(void *)to_indices->data;
+        ok = rows_run(call->ctx, count, n, sort_rows, &job) && rows_back(call->ctx, to_indices, axis, indices) &&
+             (!values || rows_back(call->ctx, to_values, axis, values));
+    }
+    scratch_release(job.work);
+    tensor_release(rows);
+    tensor_release(to_indices);
+    tensor_release(to_values);
+    return ok;
+}
+
+/* A number alone is its own order. */
+static bool sort_axis(OpCall *call, int64_t axis, int *out)
+{
+    *out = 0;
+    return (call->in[0]->ndim == 0 && (axis == 0 || axis == -1)) || op_axis(call, axis, call->in[0]->ndim, out);
+}
+
+bool shape_sort(OpCall *call)
+{
+    int axis;
+    if (!sort_axis(call, call->attr[0].i, &axis)) return false;
+    call->n_out = 2;
+    spec_of(call->in[0], &call->spec[0]);
+    call->spec[1] = call->spec[0];
+    call->spec[1].dtype = DTYPE_i64;
+    return true;
+}
+
+bool sort_run(OpCall *call)
+{
+    int axis;
+    if (!sort_axis(call, call->attr[0].i, &axis)) return false;
+    return order_run(call, axis, call->in[0]->ndim > 0 ? call->in[0]->shape[axis] : 1, call->attr[1].b, call->out[0],
+                     call->out[1]);
+}
+
+/* Puts a gradient back at the places it was taken from. */
+static bool scatter_back(GradCall *g, int64_t axis)
+{
+    const TensorSpec *spec = &g->in_spec[0];
+    if (spec->ndim == 0) {
+        g->dx[0] = g->dy[0];
+        return true;
+    }
+    Tensor *zeros = scope_own(g->s, tensor_zeros(g->ctx, spec->dtype, spec->ndim, spec->shape));
+    Tensor *in[3] = { zeros, g->out[1], g->dy[0] };
+    Attr attr = attr_int(axis);
+    g->dx[0] = zeros ? s_op(g->s, OP_scatter_add, 3, in, &attr, 0) : NULL;
+    return g->dx[0] != NULL;
+}
+
+bool sort_grad(GradCall *g) { return scatter_back(g, g->attr[0].i); }
+
+bool shape_argsort(OpCall *call)
+{
+    int axis;
+    if (!sort_axis(call, call->attr[0].i, &axis)) return false;
+    spec_of(call->in[0], &call->spec[0]);
+    call->spec[0].dtype = DTYPE_i64;
+    return true;
+}
+
+bool argsort_run(OpCall *call)
+{
+    int axis;
+    if (!sort_axis(call, call->attr[0].i, &axis)) return false;
+    return order_run(call, axis, call->in[0]->ndim > 0 ? call->in[0]->shape[axis] : 1, call->attr[1].b, NULL,
+                     call->out[0]);
+}
+
+/* Attributes: k, axis, largest */
+bool shape_topk(OpCall *call)
+{
+    int axis;
+    int64_t k = call->attr[0].i;
+    if (call->in[0]->ndim == 0) return op_error(call, ERROR_shape, "needs at least one axis");
+    if (!op_axis(call, call->attr[1].i, call->in[0]->ndim, &axis)) return false;
+    spec_of(call->in[0], &call->spec[0]);
+    if (k < 0 || k > call->spec[0].shape[axis])
+        return op_error(call, ERROR_value, "k is %lld, but axis %d has %lld elements", (long long)k, axis,
+                        (long long)call->spec[0].shape[axis]);
+    call->n_out = 2;
+    call->spec[0].shape[axis] = k;
+    call->spec[1] = call->spec[0];
+    call->spec[1].dtype = DTYPE_i64;
+    return true;
+}
+
+bool topk_run(OpCall *call)
+{
+    int axis;
+    if (!op_axis(call, call->attr[1].i, call->in[0]->ndim, &axis)) return false;
+    return order_run(call, axis, call->attr[0].i, call->attr[2].b, call->out[0], call->out[1]);
+}
+
+bool topk_grad(GradCall *g) { return scatter_back(g, g->attr[1].i); }

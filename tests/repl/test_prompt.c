@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The prompt as a user meets it: drives $TESSERA over a pseudo-terminal, types, and looks for what must appear. */
+#include <errno.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../tap.h"
+
+static int terminal;
+static pid_t child;
+static char seen[1 << 18];
+static size_t n_seen, looked;            /* what was looked at already lies before [looked] */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool start(const char *program, char *const *arguments)
+{
+    struct winsize size = {.ws_row = 24, .ws_col = 80};
+    n_seen = looked = 0;
+    child = forkpty(&terminal, NULL, NULL, &size);
+    if (child == 0) {
+        setenv("TERM", "xterm", 1);
+        setenv("LC_ALL", "C.UTF-8", 1);
+        setenv("NO_COLOR", "1", 1);
+        execv(program, arguments);
+        _exit(127);
+    }
+    return child > 0;
+}
+
+/* Reads until [text] has appeared behind what was found before. */
+static bool wait_for(const char *text, double seconds)
+{
+    double end = now() + seconds;
+    for (;;) {
+        seen[n_seen] = 0;
+        const char *found = strstr(seen + looked, text);
+        if (found) {
+            looked = (size_t)(found - seen) + strlen(text);
+            return true;
+        }
+        struct pollfd input = {.fd = terminal, .events = POLLIN};
+        int left = (int)((end - now()) * 1000);
+        if (left <= 0 || n_seen + 4096 >= sizeof seen || poll(&input, 1, left) <= 0) return false;
+        ssize_t got = read(terminal, seen + n_seen, 4096);
+        if (got <= 0) return false;
+        for (ssize_t i = 0; i < got; i++)
+            if (!seen[n_seen + (size_t)i]) seen[n_seen + (size_t)i] = '?';
+        n_seen += (size_t)got;
+    }
+}
+
+static void type(const char *keys)
+{
+    if (write(terminal, keys, strlen(keys)) < 0) tap_note("cannot type: %s", strerror(errno));
+}
+
+/* Waits for the end of the program: its exit status, or -1 when it had to be killed. */
+static int finish(void)
+{
+    int status = -1;
+    double end = now() + 20;
+    while (now() < end) {
+        wait_for("\001 never", 0.05);
+        if (waitpid(child, &status, WNOHANG) == child) {
+            close(terminal);
+            return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        }
+    }
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    close(terminal);
+    return -1;
+}
+
+static void expect(const char *keys, const char *text, const char *name)
+{
+    if (keys) type(keys);
+    size_t before = looked;
+    if (!tap_ok(wait_for(text, 30), "%s", name)) tap_note("no \"%s\" in: %s", text, seen + before);
+}
+
+static void test_prompt(const char *program)
+{
+    char *arguments[] = {"tessera", NULL};
+    if (!tap_ok(start(program, arguments), "starts on a terminal")) return;
+    expect(NULL, "> ", "a prompt appears");
+    expect("40 + 2\r", "\n42\r\n", "a value is shown");
+    expect(NULL, "> ", "the prompt is back");
+    expect("x = 7\r", "> ", "an assignment shows nothing");
+    expect("fn twice(n) {\r", ". ", "an open block asks for more");
+    expect("2 * n }\r", "> ", "its end ends the statement");
+    expect("twice(x)\r", "\n14\r\n", "what was declared is there");
+    expect("y = (1 +\r", ". ", "an open parenthesis asks for more");
+    expect("\003", "> ", "Ctrl-C drops the lines");
+    expect("1 // 0\r", "division by zero", "an error is shown");
+    expect(NULL, "> ", "and the prompt is back");
+    expect("x\r", "\n7\r\n", "with the variables");
+    expect("while true { }\r", "\n", "a loop without end");
+    usleep(300000);
+    expect("\003", "interrupted", "is ended by Ctrl-C");
+    expect("x + 1\r", "\n8\r\n", "and the session goes on");
+    expect("abc\025x + 2\r", "\n9\r\n", "lines can be edited");
+    expect("\004", "", "Ctrl-D");
+    tap_ok(finish() == 0, "leaves with status 0");
+}
+
+static void test_script(const char *program, const char *folder)
+{
+    char path[4096];
+    snprintf(path, sizeof path, "%s/prompt.tsr", folder);
+    FILE *file = fopen(path, "w");
+    if (!file || fputs("for i in progress(0..40, \"work\") { sleep(0.02) }\nkept = 5\nprint(\"over\")\n", file) < 0 || fclose(file) != 0) {
+        tap_ok(false, "writes a script");
+        return;
+    }
+    char *arguments[] = {"tessera", "run", "--prompt", path, NULL};
+    if (!tap_ok(start(program, arguments), "a script with --prompt")) return;
+    expect(NULL, "work 40/40", "progress is drawn on a terminal");
+    expect(NULL, "over", "the script runs");
+    expect(NULL, "> ", "a prompt follows");
+    expect("kept + 1\r", "\n6\r\n", "with its variables");
+    expect("exit(4)\r", "", "exit");
+    tap_ok(finish() == 4, "gives its status");
+    unlink(path);
+}
+
+int main(void)
+{
+    const char *program = getenv("TESSERA");
+    char folder[] = "/tmp/tessera-prompt-XXXXXX";
+    if (!program) program = "./tessera";
+    if (!mkdtemp(folder)) return 1;
+    setenv("XDG_STATE_HOME", folder, 1);
+    test_prompt(program);
+    test_script(program, folder);
+    char path[sizeof folder + 32];
+    snprintf(path, sizeof path, "%s/tessera/history", folder);
+    tap_ok(access(path, R_OK) == 0, "the history is kept");
+    unlink(path);
+    snprintf(path, sizeof path, "%s/tessera", folder);
+    rmdir(path);
+    rmdir(folder);
+    return tap_end();
+}
