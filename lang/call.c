@@ -284,21 +284,26 @@ static bool fits_in_place(const Vm *vm, const Proto *proto, const Value *base, i
 
 /* ---- natives and ops ---- */
 
-static const Signature *native_signature(Vm *vm, const NativeDef *def, bool *as_they_are)
+/* Parses a native's signature; [state] becomes 2 when its arguments are taken as they are, else 1. */
+static bool parse_native(Vm *vm, const NativeDef *def, Signature *signature, uint8_t *state)
 {
-    ptrdiff_t index = def - native_defs;
-    Signature *signature = &vm->signatures[index];
-    uint8_t *state = &vm->signature_state[index];
-    if (!*state) {
-        if (!signature_parse(def->signature, signature)) {
-            vm_fail(vm, ERROR_internal, def->name, "the signature \"%s\" is wrong", def->signature);
-            return NULL;
-        }
-        *state = 2;
-        for (int i = 0; i < signature->count; i++)
-            if (signature->param[i].kind != PARAM_any || signature->param[i].rest || signature->param[i].named_rest)
-                *state = 1;
-    }
+    if (!signature_parse(def->signature, signature))
+        return vm_fail(vm, ERROR_internal, def->name, "the signature \"%s\" is wrong", def->signature);
+    *state = 2;
+    for (int i = 0; i < signature->count; i++)
+        if (signature->param[i].kind != PARAM_any || signature->param[i].rest || signature->param[i].named_rest)
+            *state = 1;
+    return true;
+}
+
+/* Rows of the table are parsed once; what a native makes for itself (grad's result) goes to [own] each time. */
+static const Signature *native_signature(Vm *vm, const NativeDef *def, Signature *own, bool *as_they_are)
+{
+    bool row = def >= native_defs && def < native_defs + native_count;
+    uint8_t none = 0, *state = row ? &vm->signature_state[def - native_defs] : &none;
+    Signature *signature = row ? &vm->signatures[def - native_defs] : own;
+    if (!*state && !parse_native(vm, def, signature, state))
+        return NULL;
     *as_they_are = *state == 2;
     return signature;
 }
@@ -306,8 +311,9 @@ static const Signature *native_signature(Vm *vm, const NativeDef *def, bool *as_
 static bool run_native(Vm *vm, const FunctionObject *function, const Given *given, Value *result)
 {
     const NativeDef *def = function->native;
-    bool as_they_are;
-    const Signature *signature = native_signature(vm, def, &as_they_are);
+    bool as_they_are = false;
+    Signature own;
+    const Signature *signature = native_signature(vm, def, &own, &as_they_are);
     if (!signature)
         return false;
     if (as_they_are && given->n == signature->count && !given->n_named && !function->n_values)
