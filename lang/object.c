@@ -206,7 +206,7 @@ static void walk_children(Walk *walk, Value v)
 
 bool object_admits(Vm *vm, const Object *object, int index, Value v)
 {
-    if (!may_lead(v) || object->refs == 0)
+    if (!may_lead(v))
         return true;
     Walk walk = {0};
     bool reached = false;
@@ -313,6 +313,10 @@ bool object_init_field(Vm *vm, Object *object, int index, Value owned)
     const Proto *model = object->model->constructor;
     bool is_cell = model->fields[index].kind != FIELD_PLAIN;
     bool from_parameter = index < model->n_params;
+    if (!is_cell && object->refs == 1) {      /* nobody else knows it yet: nothing can lead back to it */
+        value_set(&object->field[index], owned);
+        return true;
+    }
     if (!is_cell || !from_parameter)
         return object_store_take(vm, object, index, owned);
     /* the parameter itself comes first, then the cell's own value */
