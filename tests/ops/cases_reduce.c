@@ -192,6 +192,60 @@ static void ref_cumsum(Ref *r)
     }
 }
 
+/* ---- order: insertion, which keeps equal ones as they stood ---- */
+
+static bool comes_before(double a, double b, bool descending)
+{
+    if (isnan(a) || isnan(b))
+        return !isnan(a) && isnan(b);
+    return descending ? a > b : a < b;
+}
+
+/* The first [k] of each line along [axis]: values if wanted, then their places. */
+static void in_order(Ref *r, int axis, int64_t k, bool descending, bool values)
+{
+    const Array *x = r->in[0];
+    int64_t shape[TENSOR_MAX_DIMS], step = 1, length = x->ndim ? x->shape[axis] : 1;
+    for (int i = 0; i < x->ndim; i++)
+        shape[i] = i == axis ? k : x->shape[i];
+    for (int i = axis + 1; i < x->ndim; i++)
+        step *= x->shape[i];
+    double *v = values ? ref_out(r, x->dtype, x->ndim, shape) : NULL, *place = ref_out(r, DTYPE_i64, x->ndim, shape);
+    int64_t *order = malloc((size_t)(length + 1) * sizeof *order);
+    for (int64_t line = 0; length && line < x->size / length; line++) {
+        int64_t from = line / step * step * length + line % step, to = line / step * step * k + line % step;
+        for (int64_t i = 0; i < length; i++) {
+            int64_t at = i;
+            for (; at > 0 && comes_before(x->v[from + i * step], x->v[from + order[at - 1] * step], descending); at--)
+                order[at] = order[at - 1];
+            order[at] = i;
+        }
+        for (int64_t i = 0; i < k; i++) {
+            place[to + i * step] = (double)order[i];
+            if (v)
+                v[to + i * step] = x->v[from + order[i] * step];
+        }
+    }
+    free(order);
+}
+
+static void ref_sort(Ref *r)
+{
+    int axis = ref_axis(r, "axis", r->in[0]->ndim);
+    in_order(r, axis, r->in[0]->shape[axis], ref_bool(r, "descending"), true);
+}
+
+static void ref_argsort(Ref *r)
+{
+    int axis = ref_axis(r, "axis", r->in[0]->ndim);
+    in_order(r, axis, r->in[0]->shape[axis], ref_bool(r, "descending"), false);
+}
+
+static void ref_topk(Ref *r)
+{
+    in_order(r, ref_axis(r, "axis", r->in[0]->ndim), ref_int(r, "k"), ref_bool(r, "largest"), true);
+}
+
 /* The shapes that every reduction meets. */
 #define REDUCES(name, fn)                                                                                             \
     {name, "x[3,4]", "", .reference = fn}, {name, "x[3,4]", "axis=0", .reference = fn},                               \
@@ -266,5 +320,30 @@ const Case cases_reduce[] = {
     {"norm", "x[3,4]", "axis=1, p=inf", .reference = ref_norm},
     {"norm", "x[1,3]", "axis=0", .reference = ref_norm},
     {"norm", "x[3,0]", "axis=0", .reference = ref_norm},
+    {"sort", "x[3,5]", "", .reference = ref_sort},
+    {"sort", "x[4,3]", "axis=0, descending=true", .reference = ref_sort},
+    {"sort", "x[2,4,3]", "axis=1", .reference = ref_sort},
+    {"sort", "x[3,4]n", "", .reference = ref_sort, .only = FLOATS, .no_grad = true /* NaN */},
+    {"sort", "x[3,4]n", "descending=true", .reference = ref_sort, .only = FLOATS, .no_grad = true},
+    {"sort", "x[3,1]", "", .reference = ref_sort},
+    {"sort", "x[3,0]", "", .reference = ref_sort},
+    {"sort", "x[3]", "axis=1", .error = ERROR_index},
+    {"sort", "i64[50](0,3)", "", .reference = ref_sort},
+    {"sort", "x[90,400]", "axis=0", .reference = ref_sort, .big = true},
+    {"argsort", "x[3,5]", "", .reference = ref_argsort},
+    {"argsort", "x[4,3]", "axis=0, descending=true", .reference = ref_argsort},
+    {"argsort", "x[3,4]n", "", .reference = ref_argsort, .only = FLOATS},
+    {"argsort", "x[3,1]", "", .reference = ref_argsort},
+    {"argsort", "x[0]", "", .reference = ref_argsort},
+    {"argsort", "i64[50](0,3)", "descending=true", .reference = ref_argsort},
+    {"topk", "x[3,5]", "k=2", .reference = ref_topk},
+    {"topk", "x[4,3]", "k=4, axis=0, largest=false", .reference = ref_topk},
+    {"topk", "x[3,4]n", "k=2", .reference = ref_topk, .only = FLOATS, .no_grad = true},
+    {"topk", "x[3,1]", "k=1", .reference = ref_topk},
+    {"topk", "x[0,3]", "k=2", .reference = ref_topk},
+    {"topk", "x[3,5]", "k=0", .reference = ref_topk},
+    {"topk", "x[3,5]", "k=6", .error = ERROR_value},
+    {"topk", "x[3,5]", "k=-1", .error = ERROR_value},
+    {"topk", "x[300,120]", "k=7", .reference = ref_topk, .big = true},
     {0},
 };
