@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What random rows draw: the right range, mean and spread, the same numbers for the same seed and any number of
+   threads, others for other seeds and for the next call, and dropout that keeps what it promises. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "../../tensor/op.h"
+#include "../tap.h"
+
+#define N 200000
+
+static TensorContext ctx;
+
+static Tensor *draw(const char *name, int n_in, Tensor *const *in, const Attr *attr)
+{
+    Tensor *out[OP_MAX_OUT];
+    int n = 0;
+    if (!op_call(&ctx, op_find(name), n_in, in, attr, out, &n)) {
+        tap_ok(false, "%s: %s", name, ctx.error.message);
+        error_clear(&ctx.error);
+        return NULL;
+    }
+    return out[0];
+}
+
+typedef struct Moments {
+    double least, most, mean, variance, third, neighbours;
+} Moments;
+
+static Moments moments_of(const Tensor *t)
+{
+    Moments m = {.least = HUGE_VAL, .most = -HUGE_VAL};
+    int64_t n = tensor_size(t);
+    for (int64_t i = 0; i < n; i++) {
+        double x = tensor_item(t, i);
+        m.least = fmin(m.least, x);
+        m.most = fmax(m.most, x);
+        m.mean += x / (double)n;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        double x = tensor_item(t, i) - m.mean;
+        m.variance += x * x / (double)n;
+        m.third += x * x * x / (double)n;
+        m.neighbours += i ? x * (tensor_item(t, i - 1) - m.mean) / (double)n : 0;
+    }
+    return m;
+}
+
+/* Seven standard errors: a right generator fails once in 10^11. */
+static void check(const char *what, const Tensor *t, double mean, double variance, double least, double most)
+{
+    if (!t)
+        return;
+    Moments m = moments_of(t);
+    double error = 7 / sqrt((double)tensor_size(t)), deviation = sqrt(variance);
+    if (!tap_ok(fabs(m.mean - mean) <= error * deviation && fabs(m.variance - variance) <= 2 * error * variance
+                && fabs(m.third) <= 5 * error * deviation * variance && fabs(m.neighbours) <= error * variance
+                && m.least >= least && m.most <= most, "%s has its range, mean, spread, symmetry and no memory", what))
+        tap_note("mean %g, variance %g, third moment %g, neighbours %g, from %g to %g", m.mean, m.variance, m.third,
+                 m.neighbours, m.least, m.most);
+}
+
+static void test_distributions(void)
+{
+    static const int64_t shape[] = {N};
+    for (int wide = 0; wide < 2; wide++) {
+        Attr type = attr_dtype(wide ? DTYPE_f64 : DTYPE_f32), size = attr_ints(1, shape);
+        Tensor *t = draw("rand", 0, NULL, (Attr[]){size, type});
+        check(wide ? "rand f64" : "rand", t, 0.5, 1.0 / 12, 0, nextafter(1, 0));
+        tensor_release(t);
+        t = draw("randn", 0, NULL, (Attr[]){size, type});
+        check(wide ? "randn f64" : "randn", t, 0, 1, -7, 7);
+        Moments m = moments_of(t);
+        tap_ok(m.most > 3.8 && m.least < -3.8, "randn has tails");
+        tensor_release(t);
+        t = draw("uniform", 0, NULL, (Attr[]){attr_num(-2), attr_num(6), size, type});
+        check(wide ? "uniform f64" : "uniform", t, 2, 64.0 / 12, -2, nextafter(6, 0));
+        tensor_release(t);
+        t = draw("bernoulli", 0, NULL, (Attr[]){attr_num(0.5), size, type});
+        check(wide ? "bernoulli f64" : "bernoulli", t, 0.5, 0.25, 0, 1);
+        tensor_release(t);
+    }
+    Tensor *t = draw("randint", 0, NULL, (Attr[]){attr_int(-3), attr_int(4), attr_ints(1, shape)});
+    check("randint", t, 0, 4, -3, 3);
+    tensor_release(t);
+    t = draw("bernoulli", 0, NULL, (Attr[]){attr_num(0.1), attr_ints(1, shape), attr_dtype(DTYPE_f32)});
+    tap_ok(fabs(moments_of(t).mean - 0.1) < 7 * 0.3 / sqrt(N), "bernoulli(0.1) is one in ten");
+    tensor_release(t);
+}
+
+static void test_permutation(void)
+{
+    enum { COUNT = 5000 };
+    static int64_t fixed;
+    static bool seen[COUNT];
+    Tensor *t = draw("randperm", 0, NULL, (Attr[]){attr_int(COUNT)});
+    bool whole = true;
+    for (int64_t i = 0; i < COUNT; i++) {
+        int64_t x = tensor_item_int(t, i);
+        whole = whole && x >= 0 && x < COUNT && !seen[x];
+        if (whole)
+            seen[x] = true;
+        fixed += x == i;
+    }
+    tap_ok(whole, "randperm is a permutation");
+    tap_ok(fixed < 12, "and moves almost everything");
+    tensor_release(t);
+}
+
+static void test_dropout(void)
+{
+    static const int64_t shape[] = {400, 500};
+    Tensor *x = tensor_new(&ctx, DTYPE_f32, 2, shape);
+    for (int64_t i = 0; i < N; i++)
+        tensor_store(x, i, 1 + (double)(i % 7));
+    Tensor *y = draw("dropout", 1, (Tensor *[]){x}, (Attr[]){attr_num(0.25)});
+    int64_t zeros = 0;
+    bool right = true;
+    for (int64_t i = 0; i < N; i++) {
+        double got = tensor_item(y, i);
+        zeros += got == 0;
+        right = right && (got == 0 || fabs(got - tensor_item(x, i) / 0.75) < 1e-5);
+    }
+    tap_ok(right && fabs((double)zeros / N - 0.25) < 7 * sqrt(0.25 * 0.75 / N), "dropout zeroes p and scales the rest");
+    tensor_release(y);
+    tensor_release(x);
+}
+
+static void test_seeds(void)
+{
+    static const int64_t shape[] = {N};
+    Attr attr[] = {attr_ints(1, shape), attr_dtype(DTYPE_f32)};
+    Tensor *first = NULL;
+    for (int threads = 1; threads <= 4; threads *= 2) {
+        runtime_set_threads(threads);
+        ctx.seed = 7;
+        ctx.counter = 0;
+        Tensor *t = draw("randn", 0, NULL, attr);
+        tap_ok(t && (!first || tensor_same(first, t)), "the same seed gives the same numbers on %d threads", threads);
+        if (first)
+            tensor_release(t);
+        else
+            first = t;
+    }
+    runtime_set_threads(0);
+    Tensor *next = draw("randn", 0, NULL, attr);
+    tap_ok(next && !tensor_same(first, next), "the next call gives others");
+    tensor_release(next);
+    ctx.seed = 8;
+    ctx.counter = 0;
+    next = draw("randn", 0, NULL, attr);
+    tap_ok(next && !tensor_same(first, next), "another seed gives others");
+    tensor_release(next);
+    tensor_release(first);
+}
+
+int main(void)
+{
+    tensor_context_init(&ctx, NULL);
+    ctx.seed = 1;
+    test_distributions();
+    test_permutation();
+    test_dropout();
+    test_seeds();
+    tap_ok(runtime_live_tensors() == 0, "no tensor is left");
+    return tap_end();
+}
