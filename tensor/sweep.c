@@ -5,6 +5,7 @@
 
 #include "sweep.h"
 
+#define STRAIGHTEN_FROM 4096
 #define LONG_RUN 192          /* an inner axis of this length is walked in place, without a copy */
 
 typedef struct SweepBuffers {
@@ -26,18 +27,25 @@ void sweep_init(Sweep *sweep, int ndim, const int64_t *shape, SweepBody *body, v
     sweep->arg = arg;
 }
 
+static void place(const Sweep *sweep, SweepInput *in, const Tensor *tensor)
+{
+    int lead = sweep->ndim - tensor->ndim;
+    in->data = tensor->data;
+    for (int i = 0; i < sweep->ndim; i++)
+        in->stride[i] = i < lead || tensor->shape[i - lead] == 1 ? 0 : tensor->stride[i - lead];
+}
+
 void sweep_input(Sweep *sweep, const Tensor *tensor, Dtype to)
 {
     SweepInput *in = &sweep->in[sweep->n_in++];
+    in->copy = NULL;
+    in->tensor = tensor;
     in->data = NULL;
     in->dense = in->single = false;
     if (!tensor) return;
-    in->data = tensor->data;
     in->from = (Dtype)tensor->dtype;
     in->to = to;
-    int lead = sweep->ndim - tensor->ndim;
-    for (int i = 0; i < sweep->ndim; i++)
-        in->stride[i] = i < lead || tensor->shape[i - lead] == 1 ? 0 : tensor->stride[i - lead];
+    place(sweep, in, tensor);
 }
 
 static bool joins(const Sweep *s, int axis, const int64_t *size)
@@ -193,13 +201,36 @@ static void run_task(void *arg, int64_t task)
     run_range(s, at, end < s->size ? end : s->size);
 }
 
+/* Large inputs whose last axis does not lie in one piece (transposes) are copied first: a copy goes in tiles, a gather
+   would fetch a cache line for every element. */
+static bool straighten(TensorContext *ctx, Sweep *s)
+{
+    for (int k = 0; k < s->n_in; k++) {
+        SweepInput *in = &s->in[k];
+        int last = in->tensor ? in->tensor->ndim - 1 : -1;
+        while (last >= 0 && in->tensor->shape[last] == 1) last--;
+        if (last < 0 || (in->tensor->stride[last] >= -1 && in->tensor->stride[last] <= 1)) continue;
+        if (tensor_size(in->tensor) < STRAIGHTEN_FROM) continue;
+        in->copy = tensor_copy(ctx, in->tensor);
+        if (!in->copy) return false;
+        place(s, in, in->copy);
+    }
+    return true;
+}
+
+static bool run_all(TensorContext *ctx, Sweep *sweep)
+{
+    merge_axes(sweep);
+    if (sweep->size > SWEEP_CHUNK)
+        return pool_run(ctx, (sweep->size + SWEEP_CHUNK - 1) / SWEEP_CHUNK, run_task, sweep);
+    run_range(sweep, 0, sweep->size);
+    return true;
+}
+
 bool sweep_run(TensorContext *ctx, Sweep *sweep)
 {
     if (sweep->size == 0) return true;
-    merge_axes(sweep);
-    if (sweep->size <= SWEEP_CHUNK) {
-        run_range(sweep, 0, sweep->size);
-        return true;
-    }
-    return pool_run(ctx, (sweep->size + SWEEP_CHUNK - 1) / SWEEP_CHUNK, run_task, sweep);
+    bool ok = straighten(ctx, sweep) && run_all(ctx, sweep);
+    for (int k = 0; k < sweep->n_in; k++) tensor_release(sweep->in[k].copy);
+    return ok;
 }

@@ -14,6 +14,8 @@
 #define SWEEP_BLOCK 2048      /* elements of a buffer */
 
 typedef struct SweepInput {
+    Tensor *copy;             /* dense copy of an input that would be read across its rows; owned during the run */
+    const Tensor *tensor;
     const char *data;         /* NULL: an absent input, handed on as NULL */
     Dtype from, to;
     int64_t stride[TENSOR_MAX_DIMS];     /* over the merged axes; 0 where broadcast */
@@ -37,6 +39,6 @@ typedef struct Sweep {
 
 void sweep_init(Sweep *sweep, int ndim, const int64_t *shape, SweepBody *body, void *arg);
 void sweep_input(Sweep *sweep, const Tensor *tensor, Dtype to);      /* NULL: absent */
-bool sweep_run(TensorContext *ctx, Sweep *sweep);                    /* false: interrupted */
+bool sweep_run(TensorContext *ctx, Sweep *sweep);                    /* false: interrupted, or no memory */
 
 #endif
