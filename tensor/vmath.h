@@ -42,7 +42,7 @@ static inline int64_t vd_bits(double x)
 }
 
 /* 2^n for n in -126 … 127 */
-static inline float vf_two_to(int32_t n) { return vf_from_bits((n + 127) * (1 << 23)); }
+static inline float vf_two_to(int32_t n) { return vf_from_bits((int32_t)((uint32_t)(n + 127) << 23)); }
 
 /* The part that exp and expm1 share: x = n ln 2 + r with |r| <= ln 2 / 2; returns e^r - 1 - r. */
 static inline float vf_exp_reduce(float x, int32_t *n, float *r)
@@ -99,9 +99,10 @@ static inline float vf_log_tail(float f)
 /* x = 2^k (1 + f), f in [-0.3, 0.42]; x positive and normal */
 static inline float vf_log_split(float x, int32_t *k)
 {
-    int32_t i = vf_bits(x), e = (i - 0x3f3504f3) >> 23;
+    uint32_t i = (uint32_t)vf_bits(x);
+    int32_t e = (int32_t)(i - 0x3f3504f3u) >> 23;
     *k = e;
-    return vf_from_bits(i - e * (1 << 23)) - 1.0f;
+    return vf_from_bits((int32_t)(i - ((uint32_t)e << 23))) - 1.0f;
 }
 
 static inline float vf_log_edges(float x, float y)
@@ -275,7 +276,7 @@ static inline float vf_pow(float x, float y)
     q = q * r + 0.5;
     q = (q * r + 1.0) * r + 1.0;
     int64_t n = vd_bits(shifted) - vd_bits(round);
-    double power = q * vd_from_bits((n + 1023) * ((int64_t)1 << 52));
+    double power = q * vd_from_bits((int64_t)((uint64_t)(n + 1023) << 52));
     float v = (float)(t != t ? t : power);
     float clipped = y > 33554432.0f ? 33554432.0f : y;      /* an even whole number, as every larger float is */
     clipped = clipped < -33554432.0f ? -33554432.0f : clipped;
