@@ -180,7 +180,11 @@ bool native_sort(Vm *vm, const Value *args, Value *result)
 {
     if (args[0].tag == TAG_TENSOR) {
         NamedValue named[2] = {{"descending", args[2]}, {"axis", args[3]}};
-        return by_op(vm, "sort", 1, args, 2, named, result);
+        Value both;           /* the values and where they were */
+        if (!by_op(vm, "sort", 1, args, 2, named, &both)) return false;
+        *result = value_retain(both.list->at[0]);
+        value_release(both);
+        return true;
     }
     Value list, keys;
     if (!native_collect(vm, args[0], &list)) return false;
