@@ -4,7 +4,6 @@
 #ifndef TESSERA_CONV_H
 #define TESSERA_CONV_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /* Sizes of a convolution: x [n, c, h, w], weight [o, cg, kh, kw], result [n, o, oh, ow]; index 0 is vertical. */

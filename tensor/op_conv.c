@@ -37,7 +37,7 @@ typedef struct Conv {
 
 /* ---- geometry ---- */
 
-static bool pair(OpCall *call, const char *name, const Attr *attr, int64_t low, int64_t out[2])
+bool op_pair(OpCall *call, const char *name, const Attr *attr, int64_t low, int64_t out[2])
 {
     if (attr->ints.count != 1 && attr->ints.count != 2)
         return op_error(call, ERROR_value, "%s is one number or two, not %d", name, attr->ints.count);
@@ -55,8 +55,8 @@ static bool read_attrs(OpCall *call, const Attr *attr, ConvGeometry *g)
     g->groups = attr[3].i;
     if (g->groups < 1)
         return op_error(call, ERROR_value, "groups cannot be %lld", (long long)g->groups);
-    return pair(call, "stride", &attr[0], 1, g->stride) && pair(call, "padding", &attr[1], 0, g->padding) &&
-           pair(call, "dilation", &attr[2], 1, g->dilation);
+    return op_pair(call, "stride", &attr[0], 1, g->stride) && op_pair(call, "padding", &attr[1], 0, g->padding) &&
+           op_pair(call, "dilation", &attr[2], 1, g->dilation);
 }
 
 static bool needs_axes(OpCall *call, const char *name, const Tensor *x, const char *layout)
@@ -458,7 +458,13 @@ bool conv2d_run(OpCall *call)
 {
     Conv v = {0};
     bool done = geometry_forward(call, &v.g);
-    if (done && spec_size(&call->spec[0]) > 0) {
+    if (done && v.g.c == 0) {                          /* sums of nothing */
+        Tensor *sum = call->in[2] ? tensor_view(call->ctx, call->in[2], 3, (int64_t[3]){v.g.o, 1, 1},
+                                                (int64_t[3]){call->in[2]->stride[0], 1, 1}, 0)
+                                  : tensor_scalar(call->ctx, call->spec[0].dtype, 0);
+        done = sum && tensor_assign(call->ctx, call->out[0], sum);
+        tensor_release(sum);
+    } else if (done && spec_size(&call->spec[0]) > 0) {
         done = conv_begin(call, &v, call->in[0], call->in[1], NULL, true) &&
                (!call->in[2] || (v.bias = dense_as(call->ctx, call->in[2], v.dtype))) &&
                pool_run(call->ctx, v.chunks, v.planes ? forward_planes : forward_rows, &v);
@@ -655,8 +661,9 @@ bool conv_transpose2d_run(OpCall *call)
     int64_t stride[2], padding[2], extra[2], dilation[2], size[2];
     if (!needs_axes(call, "x", x, "[n, channels, height, width]") ||
         !needs_axes(call, "weight", weight, "[channels, outputs / groups, height, width]") ||
-        !pair(call, "stride", &call->attr[0], 1, stride) || !pair(call, "padding", &call->attr[1], 0, padding) ||
-        !pair(call, "output_padding", &call->attr[2], 0, extra) || !pair(call, "dilation", &call->attr[3], 1, dilation))
+        !op_pair(call, "stride", &call->attr[0], 1, stride) || !op_pair(call, "padding", &call->attr[1], 0, padding) ||
+        !op_pair(call, "output_padding", &call->attr[2], 0, extra) ||
+        !op_pair(call, "dilation", &call->attr[3], 1, dilation))
         return false;
     for (int i = 0; i < 2; i++)
         size[i] = (x->shape[2 + i] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (weight->shape[2 + i] - 1) + 1 +

@@ -534,7 +534,8 @@ static void gather_task(void *arg, int64_t task)
             rest /= g->shape[d];
         }
         if (has_lines(g)) {
-            if (!gather_line(g, (const int32_t *)(const void *)g->index->data + at, big, small, inner)) atomic_store(&g->bad, true);
+            if (!gather_line(g, (const int32_t *)(const void *)g->index->data + at, big, small, inner))
+                atomic_store(&g->bad, true);
             continue;
         }
         for (int64_t i = 0; i < inner; i++) {

@@ -14,18 +14,6 @@ typedef struct Windows {
     int64_t size[2], stride[2], padding[2];
 } Windows;
 
-static bool pair(OpCall *call, const char *name, const Attr *attr, int64_t low, int64_t out[2])
-{
-    if (attr->ints.count != 1 && attr->ints.count != 2)
-        return op_error(call, ERROR_value, "%s is one number or two, not %d", name, attr->ints.count);
-    for (int i = 0; i < 2; i++) {
-        out[i] = attr->ints.v[attr->ints.count == 1 ? 0 : i];
-        if (out[i] < low || out[i] > INT32_MAX)
-            return op_error(call, ERROR_value, "%s cannot be %lld", name, (long long)out[i]);
-    }
-    return true;
-}
-
 static bool is_image(OpCall *call, const Tensor *x)
 {
     if (x->ndim == 4)
@@ -37,9 +25,9 @@ static bool is_image(OpCall *call, const Tensor *x)
 /* From size, stride (none: the size) and padding in attr[0..2] and an image of h x w. */
 static bool windows_make(OpCall *call, const Attr *attr, int64_t planes, int64_t h, int64_t w, Windows *v)
 {
-    if (!pair(call, "size", &attr[0], 1, v->size) || !pair(call, "padding", &attr[2], 0, v->padding))
+    if (!op_pair(call, "size", &attr[0], 1, v->size) || !op_pair(call, "padding", &attr[2], 0, v->padding))
         return false;
-    if (!pair(call, "stride", attr[1].none ? &attr[0] : &attr[1], 1, v->stride))
+    if (!op_pair(call, "stride", attr[1].none ? &attr[0] : &attr[1], 1, v->stride))
         return false;
     v->planes = planes;
     v->h = h;
@@ -350,7 +338,7 @@ bool adaptive_avg_pool2d_run(OpCall *call)
     Tensor *x = call->in[0], *y;
     int64_t size[2];
     Dtype dtype;
-    if (!is_float(call, x, &dtype) || !pair(call, "size", &call->attr[0], 1, size))
+    if (!is_float(call, x, &dtype) || !op_pair(call, "size", &call->attr[0], 1, size))
         return false;
     Scope s;
     scope_init(&s, call->ctx);

@@ -221,6 +221,8 @@ const Case cases_matmul[] = {
     {"conv2d", "x[1,3,4,4] x[3,1,3,3] -", "groups=3, padding=1", .reference = ref_conv2d, .only = FLOATS},
     {"conv2d", "x[2,3,4,4] x[5,3,1,1] x[5]", "", .reference = ref_conv2d, .only = FLOATS},
     {"conv2d", "x[0,3,4,4] x[2,3,3,3] x[2]", "", .reference = ref_conv2d, .only = FLOATS},
+    {"conv2d", "x[2,0,4,4] x[3,0,2,2] x[3]", "", .reference = ref_conv2d, .only = FLOATS},
+    {"conv2d", "x[2,0,4,4] x[3,0,2,2] -", "", .reference = ref_conv2d, .only = FLOATS},
     {"conv2d", "x[1,3,4,4] x[2,2,3,3] -", "", .error = ERROR_shape},
     {"conv2d", "x[1,3,2,4] x[2,3,3,3] -", "", .error = ERROR_shape},
     {"conv2d", "x[1,3,4,4] x[2,3,3,3] x[3]", "", .error = ERROR_shape},
