@@ -104,6 +104,18 @@ static void show_plain(Tree *tree, const char *name, Value v, int depth)
     add_row(tree, &text, -1);
 }
 
+static void show_field(Tree *tree, const Object *object, int i, int depth, int64_t *total)
+{
+    Value v = object->field[i];
+    const char *name = object_field_name(object, i);
+    if (object_field_kind(object, i) != FIELD_PLAIN) {
+        *total += show_cell(tree, object, i, depth);
+        return;
+    }
+    bool plain = !show_submodels(tree, v, name, depth, total);
+    if (plain && !object_field_hidden(object, i) && v.tag != TAG_UNDEFINED) show_plain(tree, name, v, depth);
+}
+
 /* Returns the number of parameters that were not counted before. */
 static int64_t show_object(Tree *tree, const Object *object, const char *label, int depth)
 {
@@ -120,13 +132,9 @@ static int64_t show_object(Tree *tree, const Object *object, const char *label, 
     if (object->mode) text_string(&text, object->mode == 1 ? "  train" : "  eval");
     int head = add_row(tree, &text, 0);
     int64_t total = 0;
-    for (int i = 0; i < object->n_fields && tree->count <= ROWS_LIMIT; i++) {
-        Value v = object->field[i];
-        const char *name = object_field_name(object, i);
-        if (object_field_kind(object, i) != FIELD_PLAIN) total += show_cell(tree, object, i, depth + 1);
-        else if (!show_submodels(tree, v, name, depth + 1, &total) && !object_field_hidden(object, i) &&
-                 v.tag != TAG_UNDEFINED) show_plain(tree, name, v, depth + 1);
-    }
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < object->n_fields && tree->count <= ROWS_LIMIT; i++)
+            if (object_field_hidden(object, i) == (pass == 1)) show_field(tree, object, i, depth + 1, &total);
     if (head >= 0) tree->row[head].count = total;
     return total;
 }

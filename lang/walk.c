@@ -111,11 +111,14 @@ static bool walk_object(Walk *walk, Object *object)
     if (!pointer_set_add(&walk->seen, object, &added)) return vm_out_of_memory(walk->vm);
     if (!added) return true;
     if (walk->visit && !walk->visit(walk->vm, object, walk->to)) return false;
-    for (int i = 0; i < object->n_fields; i++) {
-        size_t before;
-        bool fine = enter(walk, object_field_name(object, i), &before) && walk_field(walk, object, i);
-        if (!fine) return false;
-        leave(walk, before);
+    for (int pass = 0; pass < 2; pass++) {           /* declared fields name what constructor arguments hold too */
+        for (int i = 0; i < object->n_fields; i++) {
+            size_t before;
+            if (object_field_hidden(object, i) != (pass == 1)) continue;
+            bool fine = enter(walk, object_field_name(object, i), &before) && walk_field(walk, object, i);
+            if (!fine) return false;
+            leave(walk, before);
+        }
     }
     return true;
 }
