@@ -56,8 +56,8 @@ static void show(const char *label, const char *text)
     printf("\n");
 }
 
-/* What [code] prints, or shows at the prompt, or the message of its error, is [expected]. */
-static bool example_holds(const char *code, size_t length, const char *expected)
+/* Runs [code]; true when what it prints and shows is [expected]. */
+static bool shows(const char *code, size_t length, const char *expected, char *error, size_t room)
 {
     const SessionConfig config = {.output = collect};
     Session *session = session_new(&config);
@@ -68,22 +68,32 @@ static bool example_holds(const char *code, size_t length, const char *expected)
     session_eval(session, "<example>", code, length, EVAL_INTERACTIVE, &result);
     if (result.text) collect(NULL, OUTPUT_OUT, result.text, strlen(result.text));
     bool fine = !result.error && same_words(printed, expected);
-    if (!fine && !result.error) {    /* print() and the prompt differ for strings and tensors: either may be meant */
-        char again[2048];
-        int size = snprintf(again, sizeof again, "print(%.*s)", (int)length, code);
-        eval_result_clear(&result);
-        size_t kept = printed_length;
-        session_eval(session, "<example>", again, (size_t)size, EVAL_INTERACTIVE, &result);
-        fine = !result.error && same_words(printed + kept, expected);
-    }
-    if (!fine) {
-        show("expected", expected);
-        show("printed", printed);
-        if (result.error) show("error", result.error);
-    }
+    snprintf(error, room, "%s", result.error ? result.error : "");
     eval_result_clear(&result);
     session_free(session);
     return fine;
+}
+
+/* print() and the prompt show strings and tensors differently; an example may mean either. */
+static void check_example(const char *what, const char *name, const char *example)
+{
+    char error[2048] = "", code[2048];
+    const char *mark = strstr(example, "  # ");
+    if (!mark) {
+        report(false, what, name);
+        show("no `expression  # output`", example);
+        return;
+    }
+    bool fine = shows(example, (size_t)(mark - example), mark + 4, error, sizeof error);
+    if (!fine && !*error) {
+        int size = snprintf(code, sizeof code, "print(%.*s)", (int)(mark - example), example);
+        fine = shows(code, (size_t)size, mark + 4, error, sizeof error);
+    }
+    report(fine, what, name);
+    if (fine) return;
+    show("example", example);
+    show("printed", printed);
+    show("error", error);
 }
 
 static void check(const char *kind, const char *name, const char *doc, const char *example)
@@ -93,8 +103,7 @@ static void check(const char *kind, const char *name, const char *doc, const cha
     report(doc && *doc, what, name);
     if (!example || !*example) return;
     snprintf(what, sizeof what, "example of %s", kind);
-    const char *mark = strstr(example, "  # ");
-    report(mark && example_holds(example, (size_t)(mark - example), mark + 4), what, name);
+    check_example(what, name, example);
 }
 
 int main(void)
