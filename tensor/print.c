@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The values of a tensor as people read them: one row a line, columns aligned at the decimal point, the last two axes
-   as a matrix and a line like [0, :, :] above each where there are more. Beyond 1000 elements, or where a row is wider
-   than the screen, the middle gives way to …; the first and the last always show.
-   Floats show four decimals, fewer where the largest is in the thousands; a value too small for that is written like 3.2e-06 among its
-   neighbours, and all are once the largest is very large or very small. Invariant: what is not zero never looks zero. */
+/* The values of a tensor as people read them: one row a line, two spaces between numbers (print's own separator is
+   one), columns aligned at the decimal point, the last two axes as a matrix and a line like [0, :, :] above each where
+   there are more. Beyond 1000 elements, or where a row is wider than the screen, the middle gives way to …; the first
+   and the last always show. Floats show four decimals, fewer where the largest is in the thousands; a value too small
+   for that is written like 3.2e-06 among its neighbours, and all are once the largest is very large or very small.
+   Invariant: what is not zero never looks zero. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -302,13 +303,13 @@ static int64_t length_of(const Printer *p, const char *at)
     return (int64_t)strlen(text);
 }
 
-/* One axis: on one line, single spaces between, where it fits, else in aligned columns over several lines. */
+/* One axis: on one line without padding where it fits, else in aligned columns over several lines. */
 static void put_vector(Printer *p)
 {
     int64_t n = places(p, 0), fit = columns_that_fit(p), length = 0;
     for (int64_t i = 0; i < n; i++)
-        length += 1 + (index_at(p, 0, i) < 0 ? 1 : length_of(p, element(p, p->tensor->data, 0, index_at(p, 0, i))));
-    bool one_line = length - 1 <= p->screen;
+        length += 2 + (index_at(p, 0, i) < 0 ? 1 : length_of(p, element(p, p->tensor->data, 0, index_at(p, 0, i))));
+    bool one_line = length - 2 <= p->screen;
     p->look.width = one_line ? 0 : p->look.width;
     for (int64_t i = 0; i < n; i++) {
         int64_t index = index_at(p, 0, i);
@@ -317,7 +318,7 @@ static void put_vector(Printer *p)
         if (starts)
             new_line(p);
         else
-            put(p, one_line ? " " : "  ");
+            put(p, "  ");
         if (index >= 0)
             put_cell(p, element(p, p->tensor->data, 0, index), ends);
         else {

@@ -51,18 +51,18 @@ static Tensor *counting(int ndim, const int64_t *shape)
 static void test_numbers(void)
 {
     const float inf = (float)INFINITY, nan = (float)NAN;
-    shows("four decimals, zeros dropped", row(2, (float[]){1, 2.7182818f}), 80, "1 2.7183");
-    shows("whole floats", row(3, (float[]){1, -20, 300}), 80, "1 -20 300");
-    shows("not a number and the infinities", row(3, (float[]){nan, inf, -inf}), 80, "nan inf -inf");
+    shows("four decimals, zeros dropped", row(2, (float[]){1, 2.7182818f}), 80, "1  2.7183");
+    shows("whole floats", row(3, (float[]){1, -20, 300}), 80, "1  -20  300");
+    shows("not a number and the infinities", row(3, (float[]){nan, inf, -inf}), 80, "nan  inf  -inf");
     shows("points align", grid(2, 2, (float[]){1, -2.5f, 100.25f, 0.5f}), 80, "  1      -2.5\n100.25    0.5");
-    shows("a tiny neighbour keeps its digits", row(2, (float[]){0.99f, 3.2e-6f}), 80, "0.99 3.2e-06");
-    shows("all tiny", row(3, (float[]){1.25e-7f, -2e-5f, 0}), 80, "1.25e-07 -2e-05 0");
-    shows("very large", row(2, (float[]){1234567.5f, 2.5f}), 80, "1.2346e+06 2.5e+00");
+    shows("a tiny neighbour keeps its digits", row(2, (float[]){0.99f, 3.2e-6f}), 80, "0.99  3.2e-06");
+    shows("all tiny", row(3, (float[]){1.25e-7f, -2e-5f, 0}), 80, "1.25e-07  -2e-05  0");
+    shows("very large", row(2, (float[]){1234567.5f, 2.5f}), 80, "1.2346e+06  2.5e+00");
     shows("large and small", grid(1, 2, (float[]){-12345.678f, 0.5f}), 80, "-12345.68       0.5");
     shows("a number", tensor_scalar(&ctx, DTYPE_f32, 0.1), 80, "0.1");
     shows("an int beyond doubles", tensor_scalar_int(&ctx, DTYPE_i64, INT64_MIN), 80, "-9223372036854775808");
     const int64_t two[1] = {2};
-    shows("bools", tensor_from_data(&ctx, DTYPE_bool, 1, two, (uint8_t[]){1, 0}), 80, "true false");
+    shows("bools", tensor_from_data(&ctx, DTYPE_bool, 1, two, (uint8_t[]){1, 0}), 80, "true  false");
 }
 
 static void test_shapes(void)
@@ -70,7 +70,7 @@ static void test_shapes(void)
     const int64_t none[2] = {0, 3}, cube[3] = {2, 1, 2}, many[1] = {2000}, tall[2] = {500, 3}, wide[2] = {2, 12}, long_row[1] = {12};
     shows("nothing", tensor_new(&ctx, DTYPE_f32, 2, none), 80, "(empty)");
     shows("more than two axes", counting(3, cube), 80, "[0, :, :]\n0  1\n[1, :, :]\n2  3");
-    shows("a long vector", counting(1, many), 80, "0 1 2 … 1997 1998 1999");
+    shows("a long vector", counting(1, many), 80, "0  1  2  …  1997  1998  1999");
     shows("a tall matrix", counting(2, tall), 80,
           "   0     1     2\n   3     4     5\n   6     7     8\n…\n1491  1492  1493\n1494  1495  1496\n1497  1498  1499");
     shows("a matrix wider than the screen", counting(2, wide), 20, " 0   1  …  10  11\n12  13  …  22  23");
