@@ -137,6 +137,7 @@ typedef struct RandomJob {
     int64_t size;
     char *data;
     double low, high;         /* or the probability in [low] */
+    uint64_t first, range;    /* of whole numbers */
 } RandomJob;
 
 /* Runs [task] over chunks; [per_block] elements come from one block of 128 bits. */
@@ -145,8 +146,21 @@ static bool random_fill(OpCall *call, int per_block, void (*task)(void *, int64_
     Tensor *out = call->out[0];
     int64_t size = tensor_size(out);
     uint64_t blocks = ((uint64_t)size + (uint64_t)per_block - 1) / (uint64_t)per_block;
-    RandomJob job = {call->ctx->seed, rng_take(call->ctx, blocks), size, out->data, low, high};
+    RandomJob job = {call->ctx->seed, rng_take(call->ctx, blocks), size, out->data, low, high, 0, 0};
+    if (call->spec[0].dtype == DTYPE_i64) {
+        job.first = (uint64_t)call->attr[0].i;
+        job.range = (uint64_t)call->attr[1].i - job.first;
+    }
     return pool_run(call->ctx, (size + CHUNK - 1) / CHUNK, task, &job);
+}
+
+/* A whole number below [range], from 64 random bits by their high product. */
+static inline uint64_t below(uint64_t range, uint32_t a, uint32_t b)
+{
+    uint64_t bits = (uint64_t)a << 32 | b, low = (bits & UINT32_MAX) * (range & UINT32_MAX) >> 32;
+    uint64_t cross = (bits >> 32) * (range & UINT32_MAX) + low;
+    uint64_t other = (bits & UINT32_MAX) * (range >> 32) + (cross & UINT32_MAX);
+    return (bits >> 32) * (range >> 32) + (cross >> 32) + (other >> 32);
 }
 
 /* What one block of the generator gives of each kind. */
@@ -197,6 +211,11 @@ static inline void normal_doubles(const RandomJob *job, const uint32_t u[4], dou
     out[1] = radius * sin(angle);
 }
 
+static inline void whole_numbers(const RandomJob *job, const uint32_t u[4], int64_t out[2])
+{
+    for (int j = 0; j < 2; j++) out[j] = (int64_t)(job->first + below(job->range, u[2 * j], u[2 * j + 1]));
+}
+
 /* The task that fills a chunk with [kind]s, [step] of them a block. */
 #define RANDOM_TASK(kind, type, step)                                                                                  \
     static void kind##_task(void *arg, int64_t task) {                                                                 \
@@ -216,15 +235,7 @@ RANDOM_TASK(bernoulli_floats, float, 4)
 RANDOM_TASK(bernoulli_doubles, double, 4)
 RANDOM_TASK(normal_floats, float, 4)
 RANDOM_TASK(normal_doubles, double, 2)
-
-/* A whole number below [range], from 64 random bits by their high product. */
-static inline uint64_t below(uint64_t range, uint32_t a, uint32_t b)
-{
-    uint64_t bits = (uint64_t)a << 32 | b, low = (bits & UINT32_MAX) * (range & UINT32_MAX) >> 32;
-    uint64_t cross = (bits >> 32) * (range & UINT32_MAX) + low;
-    uint64_t other = (bits & UINT32_MAX) * (range >> 32) + (cross & UINT32_MAX);
-    return (bits >> 32) * (range >> 32) + (cross >> 32) + (other >> 32);
-}
+RANDOM_TASK(whole_numbers, int64_t, 2)
 
 static bool uniform_fill(OpCall *call, double low, double high)
 {
@@ -263,15 +274,7 @@ bool shape_randint(OpCall *call)
 
 bool randint_run(OpCall *call)
 {
-    int64_t *to = (int64_t *)(void *)call->out[0]->data, size = tensor_size(call->out[0]);
-    uint64_t low = (uint64_t)call->attr[0].i, range = (uint64_t)call->attr[1].i - low;
-    uint64_t base = rng_take(call->ctx, ((uint64_t)size + 1) / 2);
-    for (int64_t i = 0; i < size; i++) {
-        uint32_t u[4];
-        rng_block(call->ctx->seed, base + (uint64_t)i / 2, u);
-        to[i] = (int64_t)(low + below(range, u[i % 2 * 2], u[i % 2 * 2 + 1]));
-    }
-    return true;
+    return random_fill(call, 2, whole_numbers_task, 0, 0);
 }
 
 bool shape_randperm(OpCall *call) { return spec_vector(call, call->attr[0].i, DTYPE_i64); }
@@ -286,6 +289,7 @@ bool randperm_run(OpCall *call)
         int64_t j = (int64_t)below((uint64_t)i + 1, u[i % 2 * 2], u[i % 2 * 2 + 1]);
         to[i] = to[j];
         to[j] = i;
+        if ((i & 0xFFFFF) == 0xFFFFF && tensor_interrupted(call->ctx)) return false;
     }
     return true;
 }

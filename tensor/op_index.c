@@ -460,6 +460,7 @@ typedef struct Gather {
     char *to;
     bool scatter;
     int64_t leads, each;      /* places before the axis, and how many a task takes: no two tasks write one place */
+    const atomic_uint *flags;
     atomic_bool bad;
 } Gather;
 
@@ -544,6 +545,7 @@ static void gather_task(void *arg, int64_t task)
                 atomic_store(&g->bad, true);
                 return;
             }
+            if ((i & 0xFFFFF) == 0xFFFFF && g->flags && atomic_load_explicit(g->flags, memory_order_relaxed)) return;
             int64_t there = (big + row * g->big[g->axis]) * width, here = (small + i) * width;
             if (g->scatter) add_element(g->dtype, g->to + there, g->from + here);
             else copy_row(g->to + here, g->from + there, width);
@@ -566,13 +568,14 @@ static bool gather_walk(OpCall *call, const Tensor *x, bool scatter, const char 
     const Tensor *index = call->in[1];
     int axis = (int)(call->attr[0].i < 0 ? call->attr[0].i + x->ndim : call->attr[0].i);
     Gather g = {.dtype = (Dtype)x->dtype, .ndim = x->ndim, .axis = axis, .size = x->shape[axis], .shape = index->shape,
-                .index = index, .from = from, .to = to, .scatter = scatter, .leads = 1};
+                .index = index, .from = from, .to = to, .scatter = scatter, .leads = 1, .flags = call->ctx->flags};
     memcpy(g.big, x->stride, sizeof g.big);
     int64_t n = tensor_size(index);
     if (n == 0) return true;
     for (int d = 0; d < axis; d++) g.leads *= index->shape[d];
     g.each = 32768 / (n / g.leads) + 1;
     if (!pool_run(call->ctx, (g.leads + g.each - 1) / g.each, gather_task, &g)) return false;
+    if (tensor_interrupted(call->ctx)) return false;
     if (!atomic_load(&g.bad)) return true;
     for (int64_t i = 0; i < n; i++) {
         int64_t value = tensor_item_int(index, i);
@@ -710,6 +713,7 @@ bool nonzero_run(OpCall *call)
     const Tensor *x = call->in[0];
     int64_t *to = (int64_t *)(void *)call->out[0]->data, size = tensor_size(x);
     for (int64_t i = 0; i < size; i++) {
+        if ((i & 0xFFFFF) == 0xFFFFF && tensor_interrupted(call->ctx)) return false;
         if (tensor_item(x, i) == 0) continue;
         for (int64_t d = x->ndim - 1, rest = i; d >= 0; d--) {
             to[d] = rest % x->shape[d];
