@@ -142,5 +142,6 @@ Proto *compile_module(Vm *vm, struct Module *module, Parse *parse, bool *muted);
 /* ---- contract.c ---- */
 void contract_free(struct Contract *contract);
 void contract_registers(const struct Contract *contract, int *first, int *count);
+void contract_pin(const struct Contract *contract, bool *pinned);      /* registers that the result's check reads */
 
 #endif

@@ -266,12 +266,8 @@ Proto *fn_close(Fn *fn)
     bool done = pinned != NULL;
     if (done) {
         pinned[0] = p->has_self;
-        for (int i = 0; i < p->n_contracts; i++) {
-            int first, count;
-            contract_registers(p->contracts[i], &first, &count);
-            for (int r = first; r < first + count; r++)
-                pinned[r] = true;
-        }
+        for (int i = 0; i < p->n_contracts; i++)
+            contract_pin(p->contracts[i], pinned);
         done = liveness_run(p, pinned);
     }
     free(pinned);
@@ -416,12 +412,13 @@ Proto *compile_function(Fn *up, const Function *function, FnKind kind, const cha
     int first_local = fn.n_locals;
     collect_locals(&fn, function->body);
     fn.top = p->n_registers = fn.n_locals;
-    if (fn.n_locals > first_local)
+    bool cleared = fn.n_locals > first_local;
+    if (cleared)
         emit_clear(&fn, first_local, function->header);
     compile_defaults(&fn, function->n_parameters, function->parameters, first);
     contract_compile(&fn, function->n_parameters, function->parameters, first, function->result, function->header);
     compile_body(&fn, function->body, false);
-    p->entry = fn.n_locals > first_local && !fn.needs_clear && !c->failed ? 1 : 0;
+    p->entry = cleared && !fn.needs_clear && !c->failed ? 1 : 0;
     captures_out(&fn, captured, n_captured, function->header);
     return fn_close(&fn);
 }
