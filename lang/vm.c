@@ -343,7 +343,7 @@ op_APPEND_FIELD:
 
     /* ---- jumps ---- */
 op_JUMP:
-    pc += CODE_WIDE(w);
+    JUMP_BY(CODE_WIDE(w));
     NEXT();
 op_LOOP:
     pc += CODE_WIDE(w);
