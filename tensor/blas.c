@@ -19,8 +19,8 @@ typedef void FortranSgemm(const char *ta, const char *tb, const int *m, const in
                           const float *a, const int *lda, const float *b, const int *ldb, const float *beta, float *c,
                           const int *ldc, size_t ta_length, size_t tb_length);
 typedef void FortranDgemm(const char *ta, const char *tb, const int *m, const int *n, const int *k, const double *alpha,
-                          const double *a, const int *lda, const double *b, const int *ldb, const double *beta, double *c,
-                          const int *ldc, size_t ta_length, size_t tb_length);
+                          const double *a, const int *lda, const double *b, const int *ldb, const double *beta,
+                          double *c, const int *ldc, size_t ta_length, size_t tb_length);
 
 static struct {
     FortranSgemm *sgemm;
@@ -39,8 +39,8 @@ static void sgemm(char ta, char tb, int m, int n, int k, float alpha, const floa
     lib.sgemm(&tb, &ta, &n, &m, &k, &alpha, b, &ldb, a, &lda, &beta, c, &ldc, 1, 1);
 }
 
-static void dgemm(char ta, char tb, int m, int n, int k, double alpha, const double *a, int lda, const double *b, int ldb,
-                  double beta, double *c, int ldc)
+static void dgemm(char ta, char tb, int m, int n, int k, double alpha, const double *a, int lda, const double *b,
+                  int ldb, double beta, double *c, int ldc)
 {
     lib.dgemm(&tb, &ta, &n, &m, &k, &alpha, b, &ldb, a, &lda, &beta, c, &ldc, 1, 1);
 }
@@ -93,7 +93,8 @@ static bool use_library(void *handle)
     }
     if (find(handle, "openblas_set_num_threads", &set_threads))
         set_threads(1);
-    snprintf(lib.core, sizeof lib.core, "%s", find(handle, "openblas_get_corename", &corename) ? corename() : "unknown");
+    bool named = find(handle, "openblas_get_corename", &corename);
+    snprintf(lib.core, sizeof lib.core, "%s", named ? corename() : "unknown");
     Dl_info where;
     void *symbol = dlsym(handle, "sgemm_");
     if (dladdr(symbol, &where) && where.dli_fname)
@@ -106,7 +107,8 @@ static void open_library(void)
     static const char *const candidates[] = {OPENBLAS_PATH, "libopenblas.so.0", "libopenblas.so"};
     CpuLevel level = cpu_detected();
     Lent threads = lend("OPENBLAS_NUM_THREADS", "1", true);
-    Lent core = lend("OPENBLAS_CORETYPE", level == CPU_AVX512 ? "SkylakeX" : level == CPU_AVX2 ? "Haswell" : NULL, false);
+    const char *type = level == CPU_AVX512 ? "SkylakeX" : level == CPU_AVX2 ? "Haswell" : NULL;
+    Lent core = lend("OPENBLAS_CORETYPE", type, false);
     for (size_t i = 0; i < sizeof candidates / sizeof candidates[0] && !lib.open; i++) {
         void *handle = dlopen(candidates[i], RTLD_NOW | RTLD_LOCAL);
         if (!handle) {

@@ -14,8 +14,8 @@
 
 /* The values of one place go to a buffer first, filled up to whole vectors, so that short rows use them too. */
 #define LARGEST(name, type, word)                                                                                      \
-    static inline void name##_step(const type *x, int32_t w, int32_t kh, int32_t kw, const int32_t step, int32_t start, \
-                                   int32_t n, int32_t *to)                                                             \
+    static inline void name##_step(const type *x, int32_t w, int32_t kh, int32_t kw, const int32_t step,               \
+                                   int32_t start, int32_t n, int32_t *to)                                              \
     {                                                                                                                  \
         type best[POOL_ROW], value[POOL_ROW];                                                                          \
         word at[POOL_ROW], place[POOL_ROW];                                                                            \

@@ -147,8 +147,9 @@ static void measure_text(const Printer *p, const char *at, void *to)
     range->after = after > range->after ? after : range->after;
 }
 
-static void each_shown(const Printer *p, const char *base, int axis, void (*visit)(const Printer *, const char *, void *),
-                       void *to)
+typedef void Visit(const Printer *p, const char *at, void *to);
+
+static void each_shown(const Printer *p, const char *base, int axis, Visit *visit, void *to)
 {
     if (axis == p->tensor->ndim) {
         visit(p, base, to);

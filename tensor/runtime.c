@@ -21,8 +21,9 @@ void runtime_info(RuntimeInfo *info, bool open_blas)
     MemoryUse use;
     memory_use(&use);
     *info = (RuntimeInfo){.threads = pool_threads(), .isa = cpu_level_name(), .blas = opened ? blas_path() : NULL,
-                          .blas_core = opened ? blas_core() : NULL, .memory_budget = use.budget, .memory_live = use.live,
-                          .memory_peak = use.peak, .memory_cached = use.cached, .tensors_live = tensor_live_count()};
+                          .blas_core = opened ? blas_core() : NULL, .memory_budget = use.budget,
+                          .memory_live = use.live, .memory_peak = use.peak, .memory_cached = use.cached,
+                          .tensors_live = tensor_live_count()};
 }
 
 void runtime_set_threads(int threads)

@@ -85,7 +85,7 @@ bool shape_broadcast(OpCall *call, const TensorSpec *a, const TensorSpec *b, Ten
         if (x != y && x != 1 && y != 1) {
             op_error(call, ERROR_shape, "sizes differ at axis %d, %lld and %lld",
                      a->ndim == b->ndim ? ndim - back : -back, (long long)x, (long long)y);
-            error_hint(&call->ctx->error, "shapes broadcast where sizes are equal or one of them is 1, last axis first");
+            error_hint(&call->ctx->error, "shapes broadcast where sizes are equal or one is 1, last axis first");
             return false;
         }
         shape[ndim - back] = x == 1 ? y : x;

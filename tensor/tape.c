@@ -346,7 +346,8 @@ static void add_task(void *arg, int64_t task)
 static bool can_add_in_place(const Pass *pass, const Tensor *sum, const Tensor *dx)
 {
     return !pass->keep && tensor_is_unshared(sum) && sum->dtype == dx->dtype &&
-           (sum->dtype == DTYPE_f32 || sum->dtype == DTYPE_f64) && tensor_is_contiguous(sum) && tensor_is_contiguous(dx);
+           (sum->dtype == DTYPE_f32 || sum->dtype == DTYPE_f64) && tensor_is_contiguous(sum) &&
+           tensor_is_contiguous(dx);
 }
 
 static bool accumulate(Pass *pass, GradNode *node, int out, Tensor *dx)
@@ -373,8 +374,8 @@ static bool misfit(Pass *pass, const GradNode *node, int i, const Tensor *dx)
     char got[96], want[96];
     tensor_type_name(dx, got, sizeof got);
     shape_format(node->in_spec[i].ndim, node->in_spec[i].shape, want, sizeof want);
-    return error_set(&pass->ctx->error, ERROR_internal, node->def->name, "its gradient for input %d is %s, not %s%s", i, got,
-                     dtype_name(node->in_spec[i].dtype), want);
+    return error_set(&pass->ctx->error, ERROR_internal, node->def->name, "its gradient for input %d is %s, not %s%s", i,
+                     got, dtype_name(node->in_spec[i].dtype), want);
 }
 
 /* Passes what the gradient rule gave to the makers of the inputs. */
@@ -432,8 +433,8 @@ static bool call_rule(Pass *pass, GradNode *node, bool *wants, Tensor **dx)
         dx[i] = NULL;
     }
     GradCall g = {.ctx = pass->ctx, .s = &s, .def = node->def, .n_in = node->n_in, .n_out = node->n_out, .in = node->in,
-                  .out = out, .in_spec = node->in_spec, .out_spec = node->out_spec, .attr = node->attr, .dy = node->grad,
-                  .wants = wants, .dx = dx};
+                  .out = out, .in_spec = node->in_spec, .out_spec = node->out_spec, .attr = node->attr,
+                  .dy = node->grad, .wants = wants, .dx = dx};
     bool done = lend_outputs(pass, node, &s, out) && node->def->grad(&g) && pass->ctx->error.kind == ERROR_NONE &&
                 pass_on(pass, node, wants, dx);
     scope_clear(&s);

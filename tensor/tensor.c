@@ -69,7 +69,8 @@ void tensor_free(Tensor *tensor)
 static bool dense_bytes(TensorContext *context, Dtype dtype, int ndim, const int64_t *shape, size_t *bytes)
 {
     if (ndim < 0 || ndim > TENSOR_MAX_DIMS)
-        return error_set(&context->error, ERROR_shape, "", "a tensor has at most %d axes, not %d", TENSOR_MAX_DIMS, ndim);
+        return error_set(&context->error, ERROR_shape, "", "a tensor has at most %d axes, not %d", TENSOR_MAX_DIMS,
+                         ndim);
     size_t total = dtype_size(dtype);
     bool empty = false, overflow = false;
     for (int i = 0; i < ndim; i++) {
@@ -83,7 +84,8 @@ static bool dense_bytes(TensorContext *context, Dtype dtype, int ndim, const int
     else if (overflow || total > SIZE_MAX / 4) {
         char text[128];
         shape_format(ndim, shape, text, sizeof text);
-        return error_set(&context->error, ERROR_memory, "", "%s%s has more bytes than any machine", dtype_name(dtype), text);
+        return error_set(&context->error, ERROR_memory, "", "%s%s has more bytes than any machine",
+                         dtype_name(dtype), text);
     }
     *bytes = total;
     return true;
@@ -399,8 +401,9 @@ static bool broadcast_strides(TensorContext *context, const Tensor *view, const 
     tensor_type_name(view, to, sizeof to);
     if (bad + lead < 0)
         return error_set(&context->error, ERROR_shape, "assign", "%s has more axes than the region %s", from, to);
-    return error_set(&context->error, ERROR_shape, "assign", "%s does not fit the region %s: axis %d has sizes %lld and %lld",
-                     from, to, bad + lead, (long long)src->shape[bad], (long long)view->shape[bad + lead]);
+    return error_set(&context->error, ERROR_shape, "assign",
+                     "%s does not fit the region %s: axis %d has sizes %lld and %lld", from, to, bad + lead,
+                     (long long)src->shape[bad], (long long)view->shape[bad + lead]);
 }
 
 bool tensor_assign(TensorContext *context, Tensor *view, Tensor *src)

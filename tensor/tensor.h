@@ -93,7 +93,7 @@ static inline void tensor_release(Tensor *tensor) { if (tensor && --tensor->refs
 int64_t tensor_size(const Tensor *tensor);                       /* number of elements */
 bool tensor_is_contiguous(const Tensor *tensor);
 bool tensor_is_unshared(const Tensor *tensor);                   /* may be written in place */
-Tensor *tensor_contiguous(TensorContext *context, Tensor *tensor);             /* itself (+1) or a dense copy; data only */
+Tensor *tensor_contiguous(TensorContext *context, Tensor *tensor);     /* itself (+1) or a dense copy; data only */
 Tensor *tensor_copy(TensorContext *context, const Tensor *tensor);             /* a dense copy of its own storage */
 Tensor *tensor_cast(TensorContext *context, Tensor *tensor, Dtype dtype);      /* data only, no gradient record */
 double tensor_item(const Tensor *tensor, int64_t index);         /* element [index] in row-major order */
@@ -110,7 +110,7 @@ void shape_format(int ndim, const int64_t *shape, char *buffer, size_t size);   
 typedef void TensorWrite(void *to, const char *text, size_t length);
 void tensor_print(const Tensor *tensor, int width, TensorWrite *write, void *to);
 
-/* Dst[region] = src, broadcast and converted: [dst] must be unshared and [view] a tensor_view of it, or [dst] itself. */
+/* Dst[region] = src, broadcast and converted: [dst] must be unshared and [view] a tensor_view of it or itself. */
 bool tensor_assign(TensorContext *context, Tensor *view, Tensor *src);
 
 /* ---- ops: rows of ops.def ---- */

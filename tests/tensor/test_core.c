@@ -48,7 +48,8 @@ static void test_budget(void)
     tap_ok(b != NULL, "and fits once the first is gone");
     tensor_release(b);
     shape[0] = INT64_MAX / 2;
-    tap_ok(!tensor_new(&ctx, DTYPE_f64, 1, shape) && failed_with(ERROR_memory, "bytes"), "sizes that overflow are refused");
+    tap_ok(!tensor_new(&ctx, DTYPE_f64, 1, shape) && failed_with(ERROR_memory, "bytes"),
+           "sizes that overflow are refused");
     int64_t odd[2] = {3, -1};
     tap_ok(!tensor_new(&ctx, DTYPE_f32, 2, odd) && failed_with(ERROR_shape, "-1"), "so are negative sizes");
 }
@@ -159,7 +160,8 @@ static void test_pool(void)
     tap_ok(nested.runs == 10, "jobs of jobs run");
     atomic_int runs = 0;
     bool whole = pool_run(&ctx, 100000, interrupt_at_third, &runs);
-    tap_ok(!whole && runs < 1000 && failed_with(ERROR_interrupt, ""), "an interrupt ends a job between tasks (%d ran)", runs);
+    tap_ok(!whole && runs < 1000 && failed_with(ERROR_interrupt, ""),
+           "an interrupt ends a job between tasks (%d ran)", runs);
     atomic_store(&flag, 0);
 #ifdef __SANITIZE_THREAD__
     tap_ok(true, "the pool works in a forked child # SKIP not under ThreadSanitizer");
@@ -220,12 +222,14 @@ static void test_conversion(void)
     static const double value[6] = {0, 1, -3.7, 300.2, (double)NAN, 1e30};
     static const int64_t six[1] = {6};
     Tensor *x = tensor_from_data(&ctx, DTYPE_f64, 1, six, value);
-    Tensor *u = tensor_cast(&ctx, x, DTYPE_u8), *i = tensor_cast(&ctx, x, DTYPE_i32), *l = tensor_cast(&ctx, x, DTYPE_i64);
+    Tensor *u = tensor_cast(&ctx, x, DTYPE_u8), *i = tensor_cast(&ctx, x, DTYPE_i32);
+    Tensor *l = tensor_cast(&ctx, x, DTYPE_i64);
     Tensor *b = tensor_cast(&ctx, x, DTYPE_bool), *f = tensor_cast(&ctx, x, DTYPE_f32);
     tap_ok(tensor_item_int(u, 2) == 0 && tensor_item_int(u, 3) == 255 && tensor_item_int(i, 2) == -3 &&
                tensor_item_int(i, 5) == INT32_MAX && tensor_item_int(l, 5) == INT64_MAX && tensor_item_int(l, 4) == 0,
            "floats become ints towards zero, saturating, NaN as 0");
-    tap_ok(tensor_item_int(b, 0) == 0 && tensor_item_int(b, 2) == 1 && tensor_item(f, 3) == (double)300.2f, "bools and f32");
+    tap_ok(tensor_item_int(b, 0) == 0 && tensor_item_int(b, 2) == 1 && tensor_item(f, 3) == (double)300.2f,
+           "bools and f32");
     Tensor *all[] = {x, u, i, l, b, f};
     for (size_t k = 0; k < sizeof all / sizeof all[0]; k++)
         tensor_release(all[k]);
@@ -253,7 +257,8 @@ static void test_transpose_copy(void)
                         ((double *)(void *)wide->data)[at] == (double)want;
             }
     tap_ok(right && tensor_is_contiguous(dense) && !tensor_is_contiguous(view), "strided copies, converting or not");
-    tap_ok(tensor_same(view, dense) && !tensor_same(view, x) && !tensor_same(dense, wide), "same compares dtype, shape, values");
+    tap_ok(tensor_same(view, dense) && !tensor_same(view, x) && !tensor_same(dense, wide),
+           "same compares dtype, shape, values");
     tensor_release(wide);
     tensor_release(dense);
     tensor_release(view);
@@ -269,7 +274,8 @@ static void test_assign(void)
     tap_ok(tensor_assign(&ctx, region, row) && tensor_item_int(x, 1) == 7 && tensor_item_int(x, 0) == 0 &&
                tensor_item_int(x, 11) == 7,
            "a region is assigned, broadcast and converted");
-    tap_ok(!tensor_assign(&ctx, region, bad) && failed_with(ERROR_shape, "axis 1 has sizes 3 and 2"), "or refused by axis");
+    tap_ok(!tensor_assign(&ctx, region, bad) && failed_with(ERROR_shape, "axis 1 has sizes 3 and 2"),
+           "or refused by axis");
     tap_ok(!tensor_is_unshared(x), "a view shares");
     tensor_release(region);
     tap_ok(tensor_is_unshared(x), "until it is gone");
@@ -303,7 +309,8 @@ static void test_errors(void)
                strcmp(ctx.error.operand[0].type, "f32[2, 3]") == 0 && ctx.error.operand[1].input == 1 &&
                failed_with(ERROR_shape, "sizes differ at axis 1, 3 and 4"),
            "a failed broadcast names op, axis, sizes and operands");
-    tap_ok(!call2(OP_mul, a, c) && failed_with(ERROR_shape, "axis -1, 3 and 5"), "by the axis from the end when ranks differ");
+    tap_ok(!call2(OP_mul, a, c) && failed_with(ERROR_shape, "axis -1, 3 and 5"),
+           "by the axis from the end when ranks differ");
     tensor_release(a);
     tensor_release(b);
     tensor_release(c);
@@ -367,7 +374,8 @@ static void test_blas(void)
 
 static void test_modules(void)
 {
-    tap_ok(!runtime_open_module(&ctx.error, "nothing") && failed_with(ERROR_module, "not installed"), "a missing part is an error");
+    tap_ok(!runtime_open_module(&ctx.error, "nothing") && failed_with(ERROR_module, "not installed"),
+           "a missing part is an error");
 }
 
 int main(void)

@@ -67,12 +67,14 @@ static void test_numbers(void)
 
 static void test_shapes(void)
 {
-    const int64_t none[2] = {0, 3}, cube[3] = {2, 1, 2}, many[1] = {2000}, tall[2] = {500, 3}, wide[2] = {2, 12}, long_row[1] = {12};
+    const int64_t none[2] = {0, 3}, cube[3] = {2, 1, 2}, many[1] = {2000}, tall[2] = {500, 3}, wide[2] = {2, 12},
+              long_row[1] = {12};
     shows("nothing", tensor_new(&ctx, DTYPE_f32, 2, none), 80, "(empty)");
     shows("more than two axes", counting(3, cube), 80, "[0, :, :]\n0  1\n[1, :, :]\n2  3");
     shows("a long vector", counting(1, many), 80, "0  1  2  …  1997  1998  1999");
     shows("a tall matrix", counting(2, tall), 80,
-          "   0     1     2\n   3     4     5\n   6     7     8\n…\n1491  1492  1493\n1494  1495  1496\n1497  1498  1499");
+          "   0     1     2\n   3     4     5\n   6     7     8\n…\n1491  1492  1493\n"
+          "1494  1495  1496\n1497  1498  1499");
     shows("a matrix wider than the screen", counting(2, wide), 20, " 0   1  …  10  11\n12  13  …  22  23");
     shows("a vector wraps in columns", counting(1, long_row), 14, " 0   1   2   3\n 4   5   6   7\n 8   9  10  11");
     Tensor *t = counting(2, wide), *turned = tensor_view(&ctx, t, 2, (int64_t[]){3, 2}, (int64_t[]){4, 12}, 1);

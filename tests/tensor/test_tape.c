@@ -97,7 +97,8 @@ static void test_levels(void)
     good = good && inner->node && grad_backward(&ctx, 1, &inner, NULL, 1, &x, &outer);
     grad_end(&ctx);
     scope_own(&s, outer);
-    tap_ok(good && near(tensor_item(inner, 0), 18) && near(tensor_item(outer, 0), 12) && !outer->node, "levels do not mix");
+    tap_ok(good && near(tensor_item(inner, 0), 18) && near(tensor_item(outer, 0), 12) && !outer->node,
+           "levels do not mix");
     Tensor *plain = s_mul(&s, x, x);
     tap_ok(plain && !plain->node, "nothing is recorded outside a level");
     scope_clear(&s);
@@ -119,7 +120,8 @@ static void test_leaves(void)
     Tensor *two = scope_own(&s, filled(3, 2)), *grads[5] = {NULL};
     grad_begin(&ctx);
     Tensor *a = scope_own(&s, grad_leaf(&ctx, two)), *b = scope_own(&s, grad_leaf(&ctx, two));
-    Tensor *c = scope_own(&s, grad_leaf(&ctx, two)), *m = s_mul(&s, a, b), *outputs[2] = {s_mul(&s, m, a), s_neg(&s, m)};
+    Tensor *c = scope_own(&s, grad_leaf(&ctx, two)), *m = s_mul(&s, a, b);
+    Tensor *outputs[2] = {s_mul(&s, m, a), s_neg(&s, m)};
     Tensor *seeds[2] = {scope_own(&s, filled(3, 1)), scope_own(&s, filled(3, 10))}, *leaves[5] = {a, b, c, a, m};
     bool good = grad_backward(&ctx, 2, outputs, seeds, 5, leaves, grads);
     grad_end(&ctx);
@@ -139,7 +141,8 @@ static void test_broadcast(void)
     static const int64_t shape[2] = {4, 3};
     Scope s;
     scope_init(&s, &ctx);
-    Tensor *row = scope_own(&s, filled(3, 2)), *grid = scope_own(&s, tensor_zeros(&ctx, DTYPE_f64, 2, shape)), *grad = NULL;
+    Tensor *row = scope_own(&s, filled(3, 2)), *grid = scope_own(&s, tensor_zeros(&ctx, DTYPE_f64, 2, shape)),
+              *grad = NULL;
     grad_begin(&ctx);
     Tensor *leaf = scope_own(&s, grad_leaf(&ctx, row)), *y = s_add(&s, grid, s_mul(&s, leaf, s_const(&s, 5)));
     TensorSpec spec;
@@ -228,7 +231,8 @@ static void test_freeing(void)
     size_t kept = live_bytes() - before;
     bool good = grad_backward(&ctx, 1, &y, &ones, 1, &leaf, &grad);
     size_t after = live_bytes() - before;
-    tap_ok(kept > 9 * 4 * (size_t)n && good && after < 3 * 4 * (size_t)n, "backward frees activations as it goes (%zu to %zu MB)",
+    tap_ok(kept > 9 * 4 * (size_t)n && good && after < 3 * 4 * (size_t)n,
+           "backward frees activations as it goes (%zu to %zu MB)",
            kept >> 20, after >> 20);
     tensor_slot(&grad, NULL);
     good = grad_backward(&ctx, 1, &y, &ones, 1, &leaf, &grad);
@@ -252,11 +256,13 @@ static void test_ends(void)
     Tensor *leaf = scope_own(&s, grad_leaf(&ctx, x)), *y = s_mul(&s, leaf, leaf);
     tap_ok(!grad_backward(&ctx, 1, &y, NULL, 1, &leaf, &grad) && failed_with(ERROR_gradient, "one number, got f32[3]"),
            "a vector needs a seed");
-    Tensor *below = s_binary(&s, OP_lt, leaf, y), *held = s_unary(&s, OP_stop_grad, y), *rounded = s_unary(&s, OP_round, leaf);
+    Tensor *below = s_binary(&s, OP_lt, leaf, y), *held = s_unary(&s, OP_stop_grad, y);
+    Tensor *rounded = s_unary(&s, OP_round, leaf);
     tap_ok(below && !below->node && held && !held->node && rounded && !rounded->node,
            "comparisons, rounding and stop_grad end the graph");
     atomic_store(&flag, 1);
-    tap_ok(!grad_backward(&ctx, 1, &y, &x, 1, &leaf, &grad) && failed_with(ERROR_interrupt, ""), "backward can be interrupted");
+    tap_ok(!grad_backward(&ctx, 1, &y, &x, 1, &leaf, &grad) && failed_with(ERROR_interrupt, ""),
+           "backward can be interrupted");
     atomic_store(&flag, 0);
     tap_ok(ctx.recording == 1 && !grad, "an error leaves the level open and no gradient");
     grad_end(&ctx);
@@ -314,7 +320,8 @@ static void test_failures(void)
         memory_fail_at(n);
         Tensor *y = derivative(exp_sin, 3, x);
         bool reached = memory_fail_at(0) <= 0;
-        orderly = orderly && (y != NULL) == !reached && (ctx.error.kind == ERROR_memory) == reached && ctx.recording == 0;
+        orderly = orderly && (y != NULL) == !reached && (ctx.error.kind == ERROR_memory) == reached &&
+                  ctx.recording == 0;
         error_clear(&ctx.error);
         tensor_release(y);
         orderly = orderly && runtime_live_tensors() == live;
