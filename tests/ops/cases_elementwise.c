@@ -59,6 +59,10 @@ static void ref_clamp(Ref *r)
     }
 }
 
+static double f_max(double a, double b) { return isnan(a) || isnan(b) ? (double)NAN : fmax(a, b); }
+static double f_min(double a, double b) { return isnan(a) || isnan(b) ? (double)NAN : fmin(a, b); }
+static double f_relu_nan(double x) { return isnan(x) ? x : f_relu(x); }
+
 /* A row of one input: a matrix, nothing, one element, no axes, and enough for several tasks and odd tails. */
 #define ONE(name, fn, range)                                                                                          \
     {name, "x[3,5]" range, "", ref_unary, .f1 = fn},                                                     \
@@ -66,6 +70,10 @@ static void ref_clamp(Ref *r)
     {name, "x[1,1]" range, "", ref_unary, .f1 = fn},                                                     \
     {name, "x[]" range, "", ref_unary, .f1 = fn},                                                        \
     {name, "x[7,14287]" range, "", ref_unary, .f1 = fn, .big = true}
+#define EDGE(name, fn, range)                                                                                         \
+    {name, "x[257]" range, "", ref_unary, .f1 = fn, .only = FLOATS, .no_grad = true, .relative = true}
+#define EDGES(name, fn)                                                                                               \
+    {name, "x[7,1]znpm x[1,9]znpm", "", ref_binary, .f2 = fn, .only = FLOATS, .no_grad = true, .relative = true}
 #define TWO(name, fn, left, right)                                                                                    \
     {name, "x[3,5]" left " x[3,5]" right, "", ref_binary, .f2 = fn},                                     \
     {name, "x[3,1]" left " x[2,1,4]" right, "", ref_binary, .f2 = fn},                                   \
@@ -113,6 +121,37 @@ const Case cases_elementwise[] = {
     {"logical_not", "bool[2,0]", "", ref_unary, .f1 = f_not},
     {"logical_not", "bool[1]", "", ref_unary, .f1 = f_not},
     {"logical_not", "i32[3]", "", .error = ERROR_dtype},
+
+    /* the ends of the number line: a zero, NaN and both infinities, values that over- and underflow, and steps that no
+       range reduction may miss */
+    EDGE("neg", f_neg, "(-100,100)znpm"), EDGE("abs", fabs, "(-100,100)znpm"), EDGE("sign", f_sign, "(-100,100)znpm"),
+    EDGE("exp", exp, "(-120,120)znpm"), EDGE("exp", exp, "(-1e-3,1e-3)z"), EDGE("expm1", expm1, "(-120,120)znpm"),
+    EDGE("expm1", expm1, "(-1e-6,1e-6)z"), EDGE("log", log, "(0,1e30)znpm"), EDGE("log", log, "(0.9,1.1)"),
+    EDGE("log", log, "(-3,-1)"), EDGE("log1p", log1p, "(-0.999,1e20)znpm"), EDGE("log1p", log1p, "(-1e-6,1e-6)z"),
+    EDGE("log2", log2, "(0,1e30)znpm"), EDGE("sqrt", sqrt, "(0,1e30)znpm"), EDGE("sqrt", sqrt, "(-3,-1)"),
+    EDGE("rsqrt", f_rsqrt, "(0,1e30)znpm"), EDGE("square", f_square, "(-1e15,1e15)znpm"),
+    EDGE("reciprocal", f_reciprocal, "(-100,100)znpm"), EDGE("tanh", tanh, "(-30,30)znpm"),
+    EDGE("tanh", tanh, "(-1e-3,1e-3)z"), EDGE("sigmoid", f_sigmoid, "(-80,80)znpm"), EDGE("erf", erf, "(-7,7)znpm"),
+    EDGE("erf", erf, "(-1e-3,1e-3)z"), EDGE("relu", f_relu_nan, "(-100,100)znpm"),
+    EDGE("floor", floor, "(-1e10,1e10)znpm"),
+    EDGE("ceil", ceil, "(-1e10,1e10)znpm"), EDGE("round", rint, "(-4,4)znpm"), EDGE("trunc", trunc, "(-1e10,1e10)znpm"),
+    EDGE("isnan", f_isnan, "znpm"), EDGE("isinf", f_isinf, "znpm"), EDGE("isfinite", f_isfinite, "znpm"),
+    EDGE("softplus", f_softplus, "(-80,80)znp"), EDGE("silu", f_silu, "(-60,60)znp"),
+    {"sin", "x[257](-3000,3000)znpm", "", ref_unary, .f1 = sin, .only = FLOATS, .no_grad = true},
+    {"cos", "x[257](-3000,3000)znpm", "", ref_unary, .f1 = cos, .only = FLOATS, .no_grad = true},
+    {"tan", "x[257](-1.5,1.5)znpm", "", ref_unary, .f1 = tan, .only = FLOATS, .no_grad = true, .relative = true},
+    {"gelu", "x[257](-30,30)znp", "", ref_unary, .f1 = f_gelu, .only = FLOATS, .no_grad = true},
+    {"gelu_tanh", "x[257](-30,30)znp", "", ref_unary, .f1 = f_gelu_tanh, .only = FLOATS, .no_grad = true},
+    EDGES("add", f_add), EDGES("sub", f_sub), EDGES("mul", f_mul), EDGES("div", f_div), EDGES("maximum", f_max),
+    EDGES("minimum", f_min), EDGES("eq", f_eq), EDGES("ne", f_ne), EDGES("lt", f_lt), EDGES("le", f_le),
+    EDGES("gt", f_gt), EDGES("ge", f_ge), EDGES("pow", pow), EDGES("atan2", atan2),
+    {"floordiv", "x[7,1]zn x[1,9]zn", "", ref_binary, .f2 = f_floordiv, .only = FLOATS, .no_grad = true},
+    {"pow", "x[9](-3,3)znpm num(2)", "", ref_binary, .f2 = pow, .only = FLOATS, .no_grad = true},
+    {"pow", "x[9](-3,3)znpm num(0)", "", ref_binary, .f2 = pow, .only = FLOATS, .no_grad = true},
+    {"pow", "x[9](-3,3) num(0.5)", "", ref_binary, .f2 = pow, .only = FLOATS, .no_grad = true},
+    {"pow", "x[9](-3,3) int(3)", "", ref_binary, .f2 = pow},
+    {"pow", "x[9](0.2,3)z num(2)", "", ref_binary, .f2 = pow, .only = FLOATS},
+    {"pow", "x[4](0.2,3) num(-1.5)", "", ref_binary, .f2 = pow, .only = FLOATS},
 
     TWO("add", f_add, "", ""),
     TWO("sub", f_sub, "", ""),

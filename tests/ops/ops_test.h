@@ -51,6 +51,7 @@ struct Case {
     const char *refuses;      /* dtypes that must be a dtype error: INTS */
     ErrorKind error;          /* expected instead of a result; in every dtype */
     double loose;             /* multiplies tolerances; 0 is 1 */
+    bool relative;            /* errors count relative to the value alone, as for elementary functions */
     bool big;                 /* too big for differences: values, dtypes f32 and f64, and threads only */
     bool no_grad;             /* the gradient is not smooth here, or none exists; say why beside it */
     bool no_second;
