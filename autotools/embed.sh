@@ -15,7 +15,7 @@ examples=$(if [ -d examples ]; then find examples -name '*.tsr' | sort; fi)
 
 cat <<'END'
 /* Made by autotools/embed.sh; do not edit. */
-#include "embedded.h"
+#include "lang/embedded.h"
 
 END
 i=0
