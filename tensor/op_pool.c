@@ -2,7 +2,6 @@
 /* Pooling over windows of images, and resampling them by affine maps. The largest element of a window is found once
    (max_pool2d_index) and then gathered, so that max_pool2d differentiates through gather to any order. */
 #include <limits.h>
-#include <math.h>
 #include <string.h>
 
 #include "core.h"
@@ -391,7 +390,7 @@ bool shape_affine_sample(OpCall *call)
 /* Where a coordinate falls: the element before it, how far beyond, and which of the two neighbours exist. */
 typedef struct Between { int64_t at; float part; bool low, high; } Between;
 
-static Between between(float position, int64_t size, bool border)
+static inline Between between(float position, int64_t size, bool border)
 {
     if (!(position > -2))
         position = border ? 0 : -2;
@@ -399,9 +398,8 @@ static Between between(float position, int64_t size, bool border)
         position = border ? (float)size - 1 : (float)size + 1;
     if (border)
         position = position < 0 ? 0 : position > (float)(size - 1) ? (float)(size - 1) : position;
-    float whole = floorf(position);
-    int64_t at = (int64_t)whole;
-    return (Between){at, position - whole, at >= 0 && at < size, at + 1 >= 0 && at + 1 < size};
+    int64_t at = (int64_t)(position + 2) - 2;                      /* rounds down, for position is at least -2 */
+    return (Between){at, position - (float)at, at >= 0 && at < size, at + 1 >= 0 && at + 1 < size};
 }
 
 static void sample_task(void *arg, int64_t image)
