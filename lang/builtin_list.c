@@ -93,11 +93,13 @@ bool native_remove(Vm *vm, const Value *args, Value *result)
 
 /* ---- order ---- */
 
-typedef struct Sorting { Vm *vm; Value *key; bool descending, failed; } Sorting;
+typedef struct Sorting { Vm *vm; Value *key; bool descending, failed; uint32_t compared; } Sorting;
 
 static int order(Sorting *s, int64_t a, int64_t b)
 {
     bool comparable = true;
+    if ((++s->compared & 0xFFFF) == 0 && tensor_interrupted(vm_tensors(s->vm))) s->failed = true;
+    if (s->failed) return 0;
     int order = value_order(s->key[a], s->key[b], &comparable);
     if (!comparable && !s->failed) {
         char left[96], right[96];
@@ -153,7 +155,7 @@ static bool sort_list(Vm *vm, Value list, Value keys, bool descending, Value *re
     int64_t *places = malloc((size_t)(2 * n + 1) * sizeof *places);
     if (!places) return vm_out_of_memory(vm);
     for (int64_t i = 0; i < n; i++) places[i] = i;
-    Sorting sorting = {vm, keys.list->at, descending, false};
+    Sorting sorting = {.vm = vm, .key = keys.list->at, .descending = descending};
     const int64_t *sorted = merge_sort(&sorting, places, places + n, n);
     bool fine = !sorting.failed;
     Value out = VALUE_UNDEFINED;

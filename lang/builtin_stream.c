@@ -122,7 +122,7 @@ static bool run_to_list(Vm *vm, Lazy *lazy, Value *result)
     Value list = list_new(0), item;
     bool fine = list.tag != TAG_UNDEFINED || vm_out_of_memory(vm);
     while (fine) {
-        fine = lazy->step(vm, lazy, &item);
+        fine = !tensor_interrupted(vm_tensors(vm)) && lazy->step(vm, lazy, &item);
         if (!fine || item.tag == TAG_DONE) break;
         fine = list_push_take(list.list, item) || vm_out_of_memory(vm);
     }

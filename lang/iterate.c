@@ -164,9 +164,10 @@ bool vm_iterate(Vm *vm, Value iterable, Value *iterator)
     return false;
 }
 
+/* Every loop of a native comes through here: it can be interrupted however long it is. */
 bool vm_next(Vm *vm, Value iterator, Value *item)
 {
-    return iterator.stream->kind->next(vm, iterator.stream, item);
+    return !tensor_interrupted(vm_tensors(vm)) && iterator.stream->kind->next(vm, iterator.stream, item);
 }
 
 void vm_iterate_close(Vm *vm, Value iterator)

@@ -54,11 +54,22 @@ static bool fill(OpCall *call, double value)
     return done;
 }
 
+#define CLEARED ((size_t)1 << 22)   /* bytes a task: pages are made by all threads, and interrupts looked at between */
+
+typedef struct Clearing { char *at; size_t bytes; } Clearing;
+
+static void clear_part(void *arg, int64_t task)
+{
+    const Clearing *c = arg;
+    size_t start = (size_t)task * CLEARED, left = c->bytes - start;
+    memset(c->at + start, 0, left < CLEARED ? left : CLEARED);
+}
+
 bool zeros_run(OpCall *call)
 {
     Tensor *out = call->out[0];
-    memset(out->data, 0, (size_t)tensor_size(out) * dtype_size((Dtype)out->dtype));
-    return true;
+    Clearing c = {out->data, (size_t)tensor_size(out) * dtype_size((Dtype)out->dtype)};
+    return pool_run(call->ctx, (int64_t)((c.bytes + CLEARED - 1) / CLEARED), clear_part, &c);
 }
 
 bool ones_run(OpCall *call) { return fill(call, 1); }

@@ -111,6 +111,12 @@ static void test_prompt(const char *program)
     usleep(300000);
     expect("\003", "interrupted", "is ended by Ctrl-C");
     expect("x + 1\r", "\n8\r\n", "and the session goes on");
+    expect("w = randn(1500, 1500)\r", "> ", "a matrix");
+    expect("while true { w @ w; fold(0..100000, 0, (a, b) -> a + b) }\r", "\n", "long kernels and callbacks");
+    usleep(300000);
+    double start_time = now();
+    expect("\003", "interrupted", "are ended by Ctrl-C");
+    tap_ok(now() - start_time < 2, "soon");
     expect("abc\025x + 2\r", "\n9\r\n", "lines can be edited");
     expect("\004", "", "Ctrl-D");
     tap_ok(finish() == 0, "leaves with status 0");
