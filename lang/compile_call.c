@@ -158,11 +158,20 @@ static int plain_call(Fn *fn, Node *callee, Node *piped, Arguments arguments, in
     return want >= 0 ? want : a;
 }
 
+/* (m.f)(…) calls what m.f holds; m.f(…) is a method call. The tree keeps no brackets, the text does. */
+static bool in_brackets(Fn *fn, const Node *callee)
+{
+    const char *text = fn->c->parse->source->text + callee->member.name_span.end;
+    while (*text == ' ' || *text == '\t' || *text == '\n')
+        text++;
+    return *text == ')';
+}
+
 int call(Fn *fn, Node *node, int want)
 {
     Arguments arguments = {node->call.count, node->call.args};
     Node *callee = node->call.callee;
-    if (callee->kind == NODE_MEMBER)
+    if (callee->kind == NODE_MEMBER && !in_brackets(fn, callee))
         return method_call(fn, callee, NULL, arguments, want, node->span);
     return plain_call(fn, callee, NULL, arguments, want, node->span);
 }

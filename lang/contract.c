@@ -450,7 +450,7 @@ static void know_names(Check *k, bool bound_already)
         else if (name->source != NAME_FRESH || bound_already)
             v = k->r[name->index];
         known->bound = value_to_int(v, &known->size);
-        if (name->pack && v.tag == TAG_TUPLE && v.list->count <= TENSOR_MAX_DIMS) {
+        if (name->pack && v.tag == TAG_LIST && v.list->count <= TENSOR_MAX_DIMS) {
             known->bound = true;
             known->n_pack = (int)v.list->count;
             for (int j = 0; j < known->n_pack; j++)
@@ -503,11 +503,13 @@ static bool give_names(Check *k)
             continue;
         Value v = known->bound ? value_int(known->size) : VALUE_NONE;
         if (name->pack && known->bound) {
-            v = tuple_new(known->n_pack);
+            v = list_new(known->n_pack);
             if (v.tag == TAG_UNDEFINED)
                 return vm_out_of_memory(k->vm);
-            for (int j = 0; j < known->n_pack; j++)
-                v.list->at[j] = value_int(known->pack[j]);
+            while (v.list->count < known->n_pack) {
+                v.list->at[v.list->count] = value_int(known->pack[v.list->count]);
+                v.list->count++;
+            }
         }
         value_set(&k->r[name->index], v);
     }
