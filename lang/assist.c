@@ -268,10 +268,8 @@ static void help_embedded(const EmbeddedName *name, Text *out)
             doc = NULL;
         else if (!doc)
             doc = line;
-        line = strchr(line, '\n');
-        if (!line)
-            return;
-        line++;
+        line += strcspn(line, "\n");
+        line += *line == '\n';
     }
     if (strcmp(name->module, "prelude") != 0)
         text_format(out, "%s: ", name->module);
