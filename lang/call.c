@@ -589,14 +589,13 @@ bool method_begin(Vm *vm, const Proto *proto, Value *window, int n, Site *site, 
 {
     bool found = false;
     Value callee;
-    vm->operand_shift = 0;
+    site->of_module = window[1].tag == TAG_MODULE;
     if (window[1].tag == TAG_OBJECT) {
         bool fine = object_method(vm, window, n, site, entered, &found);
         if (!fine || found)
             return fine;
     }
     if (window[1].tag == TAG_MODULE) {
-        vm->operand_shift = 1;
         if (!module_member(vm, window[1].module, site->name, &callee))
             return false;
         value_set(&window[0], value_retain(callee));

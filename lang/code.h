@@ -57,6 +57,7 @@ typedef struct Site {
     uint64_t model_id;        /* cache: of this model … */
     int index;                /* … the field or method */
     bool is_method;
+    bool of_module;           /* the receiver was a module last time */
 } Site;
 
 typedef enum SubscriptKind { SUBSCRIPT_VALUE, SUBSCRIPT_SLICE, SUBSCRIPT_ELLIPSIS } SubscriptKind;

@@ -180,6 +180,8 @@ static void found_local(void *to, const char *name, Origin origin)
     for (int i = 0; i < fn->n_bindings; i++)
         if (fn->binding[i].name == kept)
             return;
+    if (fn->model && fn->kind != FN_CONSTRUCTOR && origin != ORIGIN_FUNCTION && model_field(fn->model, kept) >= 0)
+        return;               /* stays the field: assigning it is an error that says so */
     Binding *binding = bind(fn, kept, fn->n_locals++, true);
     if (binding)
         binding->is_function = origin == ORIGIN_FUNCTION;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Statements: assignments to every kind of target, loops, try, declarations. A block's value is its last expression.
    Return, break and continue run the finally blocks that they leave, by a copy of their code at each exit. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,13 @@
 static const char *const outer_hint = "a function changes only its own variables: pass the value in and return the new one";
 
 /* ---- assignment ---- */
+
+static void field_error(Fn *fn, const char *name, Span span)
+{
+    char hint[240];
+    snprintf(hint, sizeof hint, "write self.%s to change it, or give the local another name", name);
+    compile_error(fn->c, span, hint, "%s is a field of this model, which only self.%s can change", name, name);
+}
 
 static void assign_name(Fn *fn, const char *name, int reg, Span span)
 {
@@ -24,8 +32,7 @@ static void assign_name(Fn *fn, const char *name, int reg, Span span)
         if (fn->kind == FN_CONSTRUCTOR)
             emit3(fn, CODE_INIT_FIELD, reg, ref.index, 0, span);
         else
-            compile_error(fn->c, span, "write self.NAME = … to change it, or give the local another name",
-                          "%s is a field of this model", name);
+            field_error(fn, name, span);
         break;
     case NAME_GLOBAL: emit_wide(fn, CODE_SET_GLOBAL, reg, (int32_t)ref.slot, span); break;
     default: compile_error(fn->c, span, outer_hint, "%s belongs to the function outside", name); break;
@@ -103,7 +110,7 @@ static bool find_root(Fn *fn, Node *name, Node *first, PathRoot *root)
         return true;
     }
     if (ref.kind == NAME_FIELD)
-        compile_error(fn->c, name->span, "write self.NAME[…] = … to change it", "%s is a field of this model", name->name);
+        field_error(fn, name->name, name->span);
     else
         compile_error(fn->c, name->span, outer_hint, "%s is not a variable of this function", name->name);
     return false;
@@ -208,7 +215,7 @@ static void augment_name(Fn *fn, Node *node)
     if (ref.kind != NAME_LOCAL && !(ref.kind == NAME_GLOBAL && fn->kind == FN_MODULE) &&
         !(ref.kind == NAME_FIELD && fn->kind == FN_CONSTRUCTOR)) {
         if (ref.kind == NAME_FIELD)
-            compile_error(fn->c, target->span, "write self.NAME … to change it", "%s is a field of this model", name);
+            field_error(fn, name, target->span);
         else
             compile_error(fn->c, target->span, outer_hint, "%s is not a variable of this function", name);
         return;

@@ -87,7 +87,6 @@ struct Vm {
     Value thrown;             /* the value of a `throw`, or the error object that is thrown again */
     Trace *trace;             /* of the error that is under way */
     char operand_name[ERROR_MAX_OPERANDS][32];
-    int operand_shift;        /* 1: the receiver of the failing call was a module */
     struct Names *names;
     Module *modules;          /* all, newest first */
     Module *main;

@@ -42,13 +42,15 @@ static void name_operands(Vm *vm, const Frame *frame)
     const Proto *proto = frame->proto;
     int32_t pc = (int32_t)(frame->pc - proto->code) - 1;
     const Error *error = &vm->tensors.error;
+    /* in nn.f(x) the module is no operand */
+    int shift = pc >= 0 && CODE_OP(proto->code[pc]) == CODE_CALL_METHOD && proto->sites[CODE_C(proto->code[pc])].of_module;
     for (int i = 0; i < proto->n_operands; i++) {
         const OperandName *operand = &proto->operands[i];
         uint32_t length = operand->span.end - operand->span.start;
         if (operand->pc != pc || length >= sizeof vm->operand_name[0])
             continue;
         for (int j = 0; j < error->n_operands && j < ERROR_MAX_OPERANDS; j++)
-            if (error->operand[j].input == operand->input - vm->operand_shift) {
+            if (error->operand[j].input == operand->input - shift) {
                 memcpy(vm->operand_name[j], proto->source->text + operand->span.start, length);
                 vm->operand_name[j][length] = 0;
             }
@@ -103,7 +105,6 @@ static void clear(Vm *vm)
     value_set(&vm->thrown, VALUE_UNDEFINED);
     trace_free(vm->trace);
     vm->trace = NULL;
-    vm->operand_shift = 0;
 }
 
 Value vm_take_error(Vm *vm)

@@ -33,6 +33,24 @@ static inline Value take(Value *slot)
     return v;
 }
 
+/* Both as floats, if both are floats or plain ints. */
+static inline bool floats(const Value *x, const Value *y, double *left, double *right)
+{
+    if (x->tag == TAG_FLOAT)
+        *left = x->f;
+    else if (x->tag == TAG_INT)
+        *left = (double)x->i;
+    else
+        return false;
+    if (y->tag == TAG_FLOAT)
+        *right = y->f;
+    else if (y->tag == TAG_INT)
+        *right = (double)y->i;
+    else
+        return false;
+    return true;
+}
+
 /* Where the error under way is handled, if in this frame; iterators on the way out are closed. */
 static const Code *find_handler(Vm *vm, const Frame *frame)
 {
@@ -87,16 +105,16 @@ static bool unwind(Vm *vm)
 /* The next instruction is a JUMP or LOOP: taken or stepped over. */
 #define BRANCH(taken) do { if (taken) JUMP_BY(CODE_WIDE(*pc) + 1); else pc++; } while (0)
 #define BOTH(t) (x->tag == (t) && y->tag == (t))
-#define ARITHMETIC(oper, checked, ffun) \
+#define ARITHMETIC(oper, checked, sign) \
     if (LIKELY(BOTH(TAG_INT))) { \
         int64_t sum; \
         if (LIKELY(!checked(x->i, y->i, &sum))) { put(&A, value_int(sum)); NEXT(); } \
-    } else if (BOTH(TAG_FLOAT)) { \
-        put(&A, value_float(ffun)); NEXT(); \
+    } else if (floats(x, y, &left, &right)) { \
+        put(&A, value_float(left sign right)); NEXT(); \
     } \
     operation = oper; goto binary
 #define DIVISION(oper) \
-    if (BOTH(TAG_FLOAT)) { put(&A, value_float(x->f / y->f)); NEXT(); } \
+    if (!BOTH(TAG_INT) && floats(x, y, &left, &right)) { put(&A, value_float(left / right)); NEXT(); } \
     operation = oper; goto binary
 #define REMAINDER(oper, by_positive) \
     if (BOTH(TAG_INT) && y->i > 0) { \
@@ -137,6 +155,7 @@ bool vm_run(Vm *vm)
     Code w;
     int operation;
     Value made;
+    double left, right;
     bool entered, truth;
 
     LOAD();
@@ -273,15 +292,15 @@ op_INIT_FIELD:
     NEXT();
 
     /* ---- operators ---- */
-op_ADD: REGISTERS(); ARITHMETIC(OPERATOR_ADD, __builtin_add_overflow, x->f + y->f);
-op_SUB: REGISTERS(); ARITHMETIC(OPERATOR_SUB, __builtin_sub_overflow, x->f - y->f);
-op_MUL: REGISTERS(); ARITHMETIC(OPERATOR_MUL, __builtin_mul_overflow, x->f * y->f);
+op_ADD: REGISTERS(); ARITHMETIC(OPERATOR_ADD, __builtin_add_overflow, +);
+op_SUB: REGISTERS(); ARITHMETIC(OPERATOR_SUB, __builtin_sub_overflow, -);
+op_MUL: REGISTERS(); ARITHMETIC(OPERATOR_MUL, __builtin_mul_overflow, *);
 op_DIV: REGISTERS(); DIVISION(OPERATOR_DIV);
 op_FLOORDIV: REGISTERS(); REMAINDER(OPERATOR_FLOORDIV, q);
 op_MOD: REGISTERS(); REMAINDER(OPERATOR_MOD, m);
-op_ADD_K: ORDERED(); ARITHMETIC(OPERATOR_ADD, __builtin_add_overflow, x->f + y->f);
-op_SUB_K: ORDERED(); ARITHMETIC(OPERATOR_SUB, __builtin_sub_overflow, x->f - y->f);
-op_MUL_K: ORDERED(); ARITHMETIC(OPERATOR_MUL, __builtin_mul_overflow, x->f * y->f);
+op_ADD_K: ORDERED(); ARITHMETIC(OPERATOR_ADD, __builtin_add_overflow, +);
+op_SUB_K: ORDERED(); ARITHMETIC(OPERATOR_SUB, __builtin_sub_overflow, -);
+op_MUL_K: ORDERED(); ARITHMETIC(OPERATOR_MUL, __builtin_mul_overflow, *);
 op_DIV_K: ORDERED(); DIVISION(OPERATOR_DIV);
 op_FLOORDIV_K: ORDERED(); REMAINDER(OPERATOR_FLOORDIV, q);
 op_MOD_K: ORDERED(); REMAINDER(OPERATOR_MOD, m);
