@@ -44,9 +44,9 @@ static bool refuse(Vm *vm, int op, Value a, Value b)
 
 static bool overflow(Vm *vm, int op, int64_t a, int64_t b)
 {
-    vm_fail(vm, ERROR_overflow, "", "%lld %s %lld does not fit an int of 64 bits", (long long)a, table[op].sign,
-            (long long)b);
-    error_hint(&vm_tensors(vm)->error, "write a float, such as %lld.0, for an approximate result", (long long)a);
+    const char *sign = table[op].sign;
+    vm_fail(vm, ERROR_overflow, sign, "%lld %s %lld does not fit an int (64 bits)", (long long)a, sign, (long long)b);
+    error_hint(&vm_tensors(vm)->error, "use floats, as in %lld.0 %s %lld", (long long)a, sign, (long long)b);
     return false;
 }
 
@@ -83,9 +83,9 @@ static bool int_power(int64_t base, int64_t exponent, int64_t *out)
     return true;
 }
 
-static bool by_zero(Vm *vm, int op)
+static bool by_zero(Vm *vm, int op, int64_t a)
 {
-    return vm_fail(vm, ERROR_zero, "", "%s by zero", op == OPERATOR_MOD ? "remainder of a division" : "division");
+    return vm_fail(vm, ERROR_zero, table[op].sign, "%lld %s 0", (long long)a, table[op].sign);
 }
 
 static bool ints(Vm *vm, int op, int64_t a, int64_t b, Value *result)
@@ -97,12 +97,12 @@ static bool ints(Vm *vm, int op, int64_t a, int64_t b, Value *result)
     case OPERATOR_SUB: over = __builtin_sub_overflow(a, b, &out); break;
     case OPERATOR_MUL: over = __builtin_mul_overflow(a, b, &out); break;
     case OPERATOR_DIV:
-        if (b == 0) return by_zero(vm, op);
+        if (b == 0) return by_zero(vm, op, a);
         *result = value_float((double)a / (double)b);
         return true;
     case OPERATOR_FLOORDIV:
     case OPERATOR_MOD:
-        if (b == 0) return by_zero(vm, op);
+        if (b == 0) return by_zero(vm, op, a);
         if (b == -1) {
             over = op == OPERATOR_FLOORDIV && a == INT64_MIN;
             out = op == OPERATOR_MOD || over ? 0 : -a;
@@ -112,7 +112,7 @@ static bool ints(Vm *vm, int op, int64_t a, int64_t b, Value *result)
         break;
     case OPERATOR_POW:
         if (b < 0) {
-            if (a == 0) return by_zero(vm, OPERATOR_DIV);
+            if (a == 0) return vm_fail(vm, ERROR_zero, "^", "0 to a negative power");
             *result = value_float(pow((double)a, (double)b));
             return true;
         }
@@ -180,7 +180,7 @@ static bool scalar_ints(Vm *vm, int op, Dtype dtype, int64_t a, int64_t b, Value
     case OPERATOR_MUL: out = x * y; break;
     case OPERATOR_FLOORDIV:
     case OPERATOR_MOD:
-        if (b == 0) return by_zero(vm, op);
+        if (b == 0) return by_zero(vm, op, a);
         if (b == -1) out = op == OPERATOR_MOD ? 0 : 0 - x;
         else out = (uint64_t)(op == OPERATOR_MOD ? floor_mod(a, b) : floor_div(a, b));
         break;
@@ -356,9 +356,24 @@ static bool concat(Vm *vm, Value a, Value b, Value *result)
 
 /* ---- comparisons ---- */
 
+/* -1, 0 or 1, and 2 for NaN, exact also where a double cannot hold the int. */
+static int order_int_float(int64_t i, double f)
+{
+    if (isnan(f)) return 2;
+    if (f >= 9223372036854775808.0) return -1;
+    if (f < -9223372036854775808.0) return 1;
+    int64_t floor_of_f = (int64_t)floor(f);
+    if (i != floor_of_f) return i < floor_of_f ? -1 : 1;
+    return f > floor(f) ? -1 : 0;
+}
+
 static bool equal_numbers(Value a, Value b)
 {
-    if (is_typed_float(a) || is_typed_float(b)) {
+    if (is_typed_float(a) != is_typed_float(b)) {
+        double f = is_typed_float(a) ? a.f : b.f;
+        return order_int_float(is_typed_float(a) ? whole(b) : whole(a), f) == 0;
+    }
+    if (is_typed_float(a)) {
         bool single = (a.tag == TAG_SCALAR && a.dtype == DTYPE_f32) || (b.tag == TAG_SCALAR && b.dtype == DTYPE_f32);
         if (single && (a.tag == TAG_FLOAT || b.tag == TAG_FLOAT)) return (float)real(a) == (float)real(b);
         return real(a) == real(b);
@@ -418,6 +433,8 @@ int value_order(Value a, Value b, bool *comparable)
 {
     if (value_is_number(a) && value_is_number(b)) {
         if (!is_typed_float(a) && !is_typed_float(b)) return whole(a) < whole(b) ? -1 : whole(a) > whole(b);
+        if (!is_typed_float(a)) return order_int_float(whole(a), b.f) % 2;
+        if (!is_typed_float(b)) return -(order_int_float(whole(b), a.f) % 2);
         double x = real(a), y = real(b);
         return x < y ? -1 : x > y ? 1 : 0;
     }

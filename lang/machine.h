@@ -136,8 +136,6 @@ bool do_throw(Vm *vm, Value v);
 bool do_assert(Vm *vm, const Value *message, Value condition);
 
 /* ---- operate.c: what instructions do beyond the fast cases ---- */
-bool do_binary(Vm *vm, int operation, Value a, Value b, Value *result);
-bool do_unary(Vm *vm, int operation, Value a, Value *result);
 bool do_range(Vm *vm, Value a, Value b, Value *result);
 bool do_list(Vm *vm, Value *r, int count, Tag tag);
 bool do_map(Vm *vm, Value *r, int count);

@@ -64,7 +64,7 @@ static bool store_here(Store *s, Value *slot)
         return do_append(s->vm, slot, s->values[0]);
     if (s->path->op == OPERATOR_NONE) {
         made = value_retain(s->values[0]);
-    } else if (!do_binary(s->vm, s->path->op, *slot, s->values[0], &made)) {
+    } else if (!arith_binary(s->vm, s->path->op, *slot, s->values[0], &made)) {
         return false;
     }
     value_set(slot, made);
@@ -90,7 +90,7 @@ static bool store_field(Store *s, int step, int used, Object *object, int index)
         return do_append(s->vm, field, s->values[0]);
     if (s->path->op == OPERATOR_NONE)
         made = value_retain(s->values[0]);
-    else if (!do_binary(s->vm, s->path->op, *field, s->values[0], &made))
+    else if (!arith_binary(s->vm, s->path->op, *field, s->values[0], &made))
         return false;
     return object_store_take(s->vm, object, index, made);
 }

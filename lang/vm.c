@@ -318,7 +318,7 @@ op_NOT_IN: REGISTERS(); operation = OPERATOR_NOT_IN; goto binary;
 op_AND_COMBINE: REGISTERS(); operation = OPERATOR_AND; goto binary;
 op_OR_COMBINE: REGISTERS(); operation = OPERATOR_OR; goto binary;
 binary:
-    TRY(do_binary(vm, operation, *x, *y, &made));
+    TRY(arith_binary(vm, operation, *x, *y, &made));
     if (FLAG(KILL_B))
         drop(&B);
     if (FLAG(KILL_C))
@@ -339,7 +339,7 @@ op_NOT:
     }
     operation = OPERATOR_NOT;
 unary:
-    TRY(do_unary(vm, operation, B, &made));
+    TRY(arith_unary(vm, operation, B, &made));
     if (FLAG(KILL_B))
         drop(&B);
     put(&A, made);
@@ -405,7 +405,7 @@ op_TEST_LE_K: TESTED_K(); TEST(OPERATOR_LE, <=);
 op_TEST_GT_K: TESTED_K(); TEST(OPERATOR_GT, >);
 op_TEST_GE_K: TESTED_K(); TEST(OPERATOR_GE, >=);
 test:
-    TRY(do_binary(vm, operation, *x, *y, &made));
+    TRY(arith_binary(vm, operation, *x, *y, &made));
     if (made.tag == TAG_BOOL) {
         truth = made.b;
     } else {
