@@ -50,7 +50,10 @@ static bool set_attr(Call *call, const Param *param, Value v, Attr *attr)
     if (attr->none) return true;
     switch (param->kind) {
     case PARAM_int: attr->i = v.i; return true;
-    case PARAM_num: attr->num = v.tag == TAG_INT ? (double)v.i : v.f; return true;
+    case PARAM_num:
+        attr->whole = v.tag == TAG_INT;
+        attr->num = attr->whole ? (double)v.i : v.f;
+        return true;
     case PARAM_bool: attr->b = v.b; return true;
     case PARAM_str: attr->str = v.string->text; return true;
     case PARAM_dtype: value_to_dtype(v, &attr->dtype); return true;

@@ -105,7 +105,8 @@ static Run run_of(const OpCall *call)
 bool shape_arange(OpCall *call)
 {
     Run run = run_of(call);
-    bool whole = run.start == floor(run.start) && run.stop == floor(run.stop) && run.step == floor(run.step);
+    const Attr *attr = call->attr;
+    bool whole = attr[0].whole && (attr[1].none || attr[1].whole) && attr[2].whole;
     double count = ceil((run.stop - run.start) / run.step);
     if (run.step == 0) return op_error(call, ERROR_value, "step cannot be 0");
     if (!(count < 9e15))

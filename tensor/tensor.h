@@ -148,6 +148,7 @@ bool signature_parse(const char *text, Signature *signature);    /* false: our b
 
 typedef struct Attr {         /* the value of one parameter that is no tensor */
     bool none;
+    bool whole;               /* of a num: it was written as an int */
     union {
         int64_t i;
         double num;

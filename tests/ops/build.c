@@ -169,7 +169,10 @@ static void parse_value(const Case *test, const Param *p, const char *at, int le
         return;
     switch (p->kind) {
     case PARAM_int: attr->i = strtoll(text, NULL, 10); break;
-    case PARAM_num: attr->num = strtod(text, NULL); break;
+    case PARAM_num:
+        attr->num = strtod(text, NULL);
+        attr->whole = strpbrk(text, ".en") == NULL;
+        break;
     case PARAM_bool: attr->b = !strcmp(text, "true"); break;
     case PARAM_str: attr->str = text; break;
     case PARAM_ints: parse_ints(at, at + length, attr); break;

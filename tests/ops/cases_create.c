@@ -32,7 +32,7 @@ static void ref_arange(Ref *r)
     int64_t n = 0;
     while (step > 0 ? start + (double)n * step < stop : start + (double)n * step > stop)
         n++;
-    bool whole = floor(start) == start && floor(stop) == stop && floor(step) == step;
+    bool whole = r->attr[0].whole && (one || r->attr[1].whole) && r->attr[2].whole;
     double *v = ref_out(r, !ref_none(r, "dtype") ? ref_dtype(r, "dtype") : whole ? DTYPE_i64 : DTYPE_f32, 1, &n);
     for (int64_t i = 0; i < n; i++)
         v[i] = start + (double)i * step;
@@ -102,6 +102,7 @@ const Case cases_create[] = {
     {"arange", "", "start=2, stop=9, step=3", .reference = ref_arange},
     {"arange", "", "start=5, stop=0, step=-2", .reference = ref_arange},
     {"arange", "", "start=0.5, stop=3", .reference = ref_arange},
+    {"arange", "", "start=0.0, stop=3", .reference = ref_arange},
     {"arange", "", "start=0, stop=1, step=0.1, dtype=f64", .reference = ref_arange},
     {"arange", "", "start=0", .reference = ref_arange},
     {"arange", "", "start=1", .reference = ref_arange},
