@@ -348,7 +348,7 @@ static bool gradient(Run *run, Tensor *const *in, Grads *grads)
 /* The gradient of the weighted sum of gradients, recorded by ops alone. [first] receives the gradients. */
 static bool second_gradient(Run *run, Tensor *const *in, Grads *first, Grads *second)
 {
-    Tensor *outer[OP_MAX_IN] = {0}, *args[OP_MAX_IN], *seeds[OP_MAX_IN] = {0};
+    Tensor *outer[OP_MAX_IN] = {0}, *args[OP_MAX_IN] = {0}, *seeds[OP_MAX_IN] = {0};
     int n = 0;
     grad_begin(&ctx);
     for (int i = 0; i < run->in.n; i++) {
