@@ -258,6 +258,21 @@ static bool help_builtin(const char *name, Text *out)
     return false;
 }
 
+/* Length of a declaration up to its body. */
+static int header_length(const char *line)
+{
+    int depth = 0, i = 0, last = 0;
+    for (; line[i] && line[i] != '\n'; i++) {
+        char c = line[i];
+        depth += (c == '(' || c == '[') - (c == ')' || c == ']');
+        if (depth == 0 && (c == '{' || c == '='))
+            break;
+        if (c != ' ')
+            last = i + 1;
+    }
+    return last;
+}
+
 /* The declaration's line and the ## lines above it, from the library's text. */
 static void help_embedded(const EmbeddedName *name, Text *out)
 {
@@ -273,7 +288,7 @@ static void help_embedded(const EmbeddedName *name, Text *out)
     }
     if (strcmp(name->module, "prelude") != 0)
         text_format(out, "%s: ", name->module);
-    text_format(out, "%.*s", (int)strcspn(line, "\n"), line);
+    text_format(out, "%.*s", header_length(line), line);
     for (; doc && doc < line; doc += strcspn(doc, "\n") + 1) {
         const char *words = doc + 2 + (doc[2] == ' ');
         text_format(out, "\n%.*s", (int)strcspn(words, "\n"), words);

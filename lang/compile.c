@@ -347,7 +347,8 @@ char *signature_text(Compiler *c, const char *name, int count, const Parameter *
     for (int i = 0; i < count; i++) {
         if (i)
             text_add(&text, ", ", 2);
-        text_add(&text, source + parameters[i].span.start, parameters[i].span.end - parameters[i].span.start);
+        uint32_t end = parameters[i].fallback ? parameters[i].fallback->span.end : parameters[i].span.end;
+        text_add(&text, source + parameters[i].span.start, end - parameters[i].span.start);
     }
     text_add(&text, ")", 2);
     if (text.failed) {

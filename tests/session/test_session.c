@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The language through its public face: values that stay between evaluations, rendered errors, options of scripts,
+   interrupts from another thread, completion, help, several sessions at once, and nothing alive at the end. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../../lang/lang.h"
+#include "../tap.h"
+
+static char printed[8192];
+
+static void output(void *user, OutputStream stream, const char *text, size_t length)
+{
+    (void)user;
+    (void)stream;
+    size_t used = strlen(printed), room = sizeof printed - 1 - used;
+    memcpy(printed + used, text, length < room ? length : room);
+    printed[used + (length < room ? length : room)] = 0;
+}
+
+static Session *open_session(void)
+{
+    SessionConfig config = {.output = output, .width = 80};
+    return session_new(&config);
+}
+
+/* Echo of [code]; of an error its kind in brackets. */
+static const char *eval(Session *session, const char *code)
+{
+    static char shown[2048];
+    EvalResult result;
+    session_eval(session, "<test>", code, strlen(code), EVAL_INTERACTIVE, &result);
+    if (result.status == EVAL_OK)
+        snprintf(shown, sizeof shown, "%s", result.text ? result.text : "");
+    else
+        snprintf(shown, sizeof shown, "[%s]", result.error_kind ? result.error_kind : "exit");
+    eval_result_clear(&result);
+    return shown;
+}
+
+static void expect(Session *session, const char *code, const char *wanted)
+{
+    const char *got = eval(session, code);
+    if (!tap_ok(strcmp(got, wanted) == 0, "%.*s", (int)strcspn(code, "\n"), code))
+        tap_note("wanted %s, got %s", wanted, got);
+}
+
+static void test_eval(void)
+{
+    Session *s = open_session(), *other = open_session();
+    expect(s, "x = 3", "");
+    expect(s, "x + 1", "4");
+    expect(s, "x + 1;", "");
+    expect(s, "_ * 10", "40");
+    expect(s, ".max(7)", "40");
+    expect(s, "fn f(a) = a * x", "");
+    expect(s, "f(2)", "6");
+    expect(s, "y = 1\nnope(2)\nz = 3", "[name]");
+    expect(s, "y", "1");
+    expect(s, "z", "[name]");
+    expect(s, "1 +* 2", "[syntax]");
+    expect(s, "try { exit(3) } catch e { 1 } finally { w = 8 }", "[exit]");
+    expect(s, "w", "8");
+    expect(other, "x", "[name]");
+    session_free(other);
+    session_free(s);
+}
+
+static void *interrupt_later(void *session)
+{
+    struct timespec pause = {0, 50 * 1000 * 1000};
+    nanosleep(&pause, NULL);
+    session_interrupt(session);
+    return NULL;
+}
+
+static void interrupted(Session *s, const char *code)
+{
+    pthread_t thread;
+    EvalResult result;
+    struct timespec start, end;
+    pthread_create(&thread, NULL, interrupt_later, s);
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    session_eval(s, "<test>", code, strlen(code), EVAL_INTERACTIVE, &result);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    pthread_join(thread, NULL);
+    double seconds = (double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec);
+    tap_ok(result.status == EVAL_INTERRUPTED && seconds < 10, "interrupted: %.*s", (int)strcspn(code, "\n"), code);
+    eval_result_clear(&result);
+}
+
+static void test_interrupt(void)
+{
+    Session *s = open_session();
+    interrupted(s, "while true { 1 }");
+    interrupted(s, "fn f() { for i in 0..1000000000000 { i } }\nf()");
+    interrupted(s, "while true { try { while true { } } catch e { } }");
+    interrupted(s, "try { while true { } } finally { cleaned = 1 }");
+    expect(s, "cleaned", "1");
+    expect(s, "1 + 1", "2");
+    session_free(s);
+}
+
+static bool offers(Session *s, const char *text, const char *name)
+{
+    Completions c;
+    bool found = false;
+    session_complete(s, text, strlen(text), strlen(text), &c);
+    for (int i = 0; i < c.count; i++)
+        found = found || !strcmp(c.at[i].text, name);
+    completions_clear(&c);
+    return found;
+}
+
+static void test_assist(void)
+{
+    Session *s = open_session();
+    int indent;
+    eval(s, "## Adds.\nfn add_up(a, b=1) = a + b\nmodel Box(n) {\n    size = n\n    fn grow() = n\n}\nbox = Box(2)\n"
+            "m = {alpha: {beta: 1}}");
+    tap_ok(offers(s, "add_", "add_up"), "completes a function");
+    tap_ok(offers(s, "x = soft", "softmax"), "completes an op");
+    tap_ok(offers(s, "box.", "size") && offers(s, "box.gr", "grow"), "completes members of an object");
+    tap_ok(!offers(s, "box.", "n"), "hides a constructor's parameter");
+    tap_ok(offers(s, "m.alpha.b", "beta"), "completes keys");
+    tap_ok(offers(s, "nn.Lin", "Linear") && offers(s, "opt", "optim"), "completes standard modules");
+    char *help = session_inspect(s, "add_up", 6, 6);
+    tap_ok(help && !strcmp(help, "add_up(a, b=1)\nAdds."), "shows a function's documentation");
+    free(help);
+    help = session_inspect(s, "nn.Linear(", 10, 10);
+    tap_ok(help && strstr(help, "Linear(inputs, outputs, bias=true)"), "shows a library model's documentation");
+    free(help);
+    tap_ok(session_is_complete(s, "fn f() {", 8, &indent) == CODE_INCOMPLETE, "an open brace is incomplete");
+    tap_ok(session_is_complete(s, "1 + 1", 5, &indent) == CODE_COMPLETE, "an expression is complete");
+    session_free(s);
+}
+
+static void run(const char *code, int argc, const char *const *words, EvalStatus status, const char *wanted)
+{
+    Session *s = open_session();
+    EvalResult result;
+    char path[] = "/tmp/tessera-session-XXXXXX", *argv[8];
+    int file = mkstemp(path);
+    if (file < 0 || write(file, code, strlen(code)) < 0)
+        return;
+    close(file);
+    for (int i = 0; i < argc; i++)
+        argv[i] = strdup(words[i]);
+    char *kept[8];
+    memcpy(kept, argv, sizeof kept);
+    printed[0] = 0;
+    session_run_file(s, path, argc, argv, &result);
+    if (!tap_ok(result.status == status && strstr(printed, wanted), "options: %s", argc ? words[0] : "none"))
+        tap_note("status %d, printed %s, error %s", (int)result.status, printed, result.error ? result.error : "");
+    eval_result_clear(&result);
+    for (int i = 0; i < argc; i++)
+        free(kept[i]);
+    unlink(path);
+    session_free(s);
+}
+
+static void test_options(void)
+{
+    const char *code = "option lr = 0.1 \"learning rate\"\noption batch_size = 8\noption fast = true\noption name = \"a\"\n"
+                       "print(lr, batch_size, fast, name, args())\n";
+    run(code, 0, NULL, EVAL_OK, "0.1 8 true a []");
+    run(code, 3, (const char *const[]){"--lr=2", "--batch-size", "16"}, EVAL_OK, "2.0 16 true a []");
+    run(code, 4, (const char *const[]){"--no-fast", "--name", "b", "rest"}, EVAL_OK, "0.1 8 false b [\"rest\"]");
+    run(code, 1, (const char *const[]){"--help"}, EVAL_OK, "learning rate  (default 0.1)");
+    run(code, 1, (const char *const[]){"--batchsize=3"}, EVAL_ERROR, "");
+    run(code, 1, (const char *const[]){"--batch-size=3.5"}, EVAL_ERROR, "");
+}
+
+int main(void)
+{
+    test_eval();
+    test_interrupt();
+    test_assist();
+    test_options();
+    tap_ok(session_live_objects() == 0, "nothing is alive after the last session (%lld)", session_live_objects());
+    return tap_end();
+}
