@@ -21,16 +21,21 @@ typedef MASK KERNEL(masks) __attribute__((vector_size(64)));
 
 static inline double KERNEL(add_lanes)(const V *v)
 {
-    double sum = 0.0;
-    for (int64_t i = 0; i < LANES; i++) sum += (double)(*v)[i];
-    return sum;
+    double a = 0.0, b = 0.0, c = 0.0, d = 0.0;
+    for (int64_t i = 0; i < LANES; i += 4) {
+        a += (double)(*v)[i];
+        b += (double)(*v)[i + 1];
+        c += (double)(*v)[i + 2];
+        d += (double)(*v)[i + 3];
+    }
+    return (a + b) + (c + d);
 }
 
 static inline double KERNEL(sum_one)(int64_t n, const T *x)
 {
     double sum = 0.0;
     int64_t i = 0;
-    while (n - i >= 4 * LANES) {
+    while (n - i >= LANES) {
         V a = { 0 }, b = { 0 }, c = { 0 }, d = { 0 };
         int64_t end = n - i > 64 * LANES ? i + 64 * LANES : n;
         for (; end - i >= 4 * LANES; i += 4 * LANES) {
@@ -39,6 +44,7 @@ static inline double KERNEL(sum_one)(int64_t n, const T *x)
             c += LOAD(x + i + 2 * LANES);
             d += LOAD(x + i + 3 * LANES);
         }
+        for (; end - i >= LANES; i += LANES) a += LOAD(x + i);
         a = (a + b) + (c + d);
         sum += KERNEL(add_lanes)(&a);
     }
@@ -51,13 +57,14 @@ static inline double KERNEL(dot_one)(int64_t n, const T *x, const T *y)
 {
     double sum = 0.0;
     int64_t i = 0;
-    while (n - i >= 2 * LANES) {
+    while (n - i >= LANES) {
         V a = { 0 }, b = { 0 };
         int64_t end = n - i > 64 * LANES ? i + 64 * LANES : n;
         for (; end - i >= 2 * LANES; i += 2 * LANES) {
             a += LOAD(x + i) * LOAD(y + i);
             b += LOAD(x + i + LANES) * LOAD(y + i + LANES);
         }
+        for (; end - i >= LANES; i += LANES) a += LOAD(x + i) * LOAD(y + i);
         a += b;
         sum += KERNEL(add_lanes)(&a);
     }
@@ -70,13 +77,17 @@ static inline double KERNEL(spread_one)(int64_t n, const T *x, T mean)
 {
     double sum = 0.0;
     int64_t i = 0;
-    while (n - i >= 2 * LANES) {
+    while (n - i >= LANES) {
         V a = { 0 }, b = { 0 };
         int64_t end = n - i > 64 * LANES ? i + 64 * LANES : n;
         for (; end - i >= 2 * LANES; i += 2 * LANES) {
             V p = LOAD(x + i) - mean, q = LOAD(x + i + LANES) - mean;
             a += p * p;
             b += q * q;
+        }
+        for (; end - i >= LANES; i += LANES) {
+            V p = LOAD(x + i) - mean;
+            a += p * p;
         }
         a += b;
         sum += KERNEL(add_lanes)(&a);

@@ -185,6 +185,26 @@ static void KERNEL(channel_affine)(int64_t samples, int64_t channels, int64_t si
     }
 }
 
+static inline void KERNEL(plane_sums)(int64_t n, const T *x, const T *g, T mean, double *sum, double *product)
+{
+    int64_t i = 0;
+    while (n - i >= LANES) {
+        V a = { 0 }, b = { 0 };
+        int64_t end = n - i > 64 * LANES ? i + 64 * LANES : n;
+        for (; end - i >= LANES; i += LANES) {
+            V v = LOAD(g + i);
+            a += v;
+            b += v * (LOAD(x + i) - mean);
+        }
+        *sum += KERNEL(add_lanes)(&a);
+        *product += KERNEL(add_lanes)(&b);
+    }
+    for (; i < n; i++) {
+        *sum += (double)g[i];
+        *product += (double)g[i] * (double)(x[i] - mean);
+    }
+}
+
 /* sum of g and of g (x - mean), for every channel */
 static void KERNEL(channel_sums)(int64_t samples, int64_t channels, int64_t size, const void *x, const void *g,
                                  const void *mean, double *sum, double *product)
@@ -202,13 +222,7 @@ static void KERNEL(channel_sums)(int64_t samples, int64_t channels, int64_t size
             continue;
         }
         for (int64_t c = 0; c < channels; c++, xs += size, gs += size) {
-            T tile[TILE];
-            for (int64_t j = 0; j < size; j += TILE) {
-                int64_t width = size - j < TILE ? size - j : TILE;
-                for (int64_t k = 0; k < width; k++) tile[k] = xs[j + k] - ms[c];
-                sum[c] += KERNEL(sum_one)(width, gs + j);
-                product[c] += KERNEL(dot_one)(width, gs + j, tile);
-            }
+            KERNEL(plane_sums)(size, xs, gs, ms[c], &sum[c], &product[c]);
         }
     }
 }
