@@ -8,8 +8,8 @@
 #include "session.h"
 
 static const char *const keywords[] = {
-    "and", "assert", "break", "buffer", "catch", "continue", "else", "false", "finally", "fn", "for", "if", "in", "model",
-    "none", "not", "option", "or", "param", "return", "throw", "true", "try", "use", "while"};
+    "and", "assert", "break", "buffer", "catch", "continue", "else", "false", "finally", "fn", "for", "if", "in",
+    "model", "none", "not", "option", "or", "param", "return", "throw", "true", "try", "use", "while"};
 static const char *const tensor_members[] = {"T", "dtype", "ndim", "shape", "size"};
 
 static bool is_word(char c)
@@ -145,6 +145,11 @@ static void offer_names(Collector *c, const Vm *vm)
 
 /* ---- what stands before the cursor ---- */
 
+static Value slot_value(const Slot *slot)
+{
+    return slot->value.tag != TAG_UNDEFINED ? slot->value : slot->function;
+}
+
 /* The value of `a.b.c` in text[start..end), found without running anything; UNDEFINED when there is none. */
 static Value chain_value(Vm *vm, const char *text, size_t start, size_t end)
 {
@@ -164,7 +169,7 @@ static Value chain_value(Vm *vm, const char *text, size_t start, size_t end)
         Value next = VALUE_UNDEFINED;
         const Module *module = first ? vm->main : v.tag == TAG_MODULE ? v.module : NULL;
         if (module && known && module_find(module, known, &slot))
-            next = module->slot[slot].value.tag != TAG_UNDEFINED ? module->slot[slot].value : module->slot[slot].function;
+            next = slot_value(&module->slot[slot]);
         else if (v.tag == TAG_OBJECT && object_find_field(v.object, name) >= 0)
             next = v.object->field[object_find_field(v.object, name)];
         else if (v.tag == TAG_MAP && !map_get_text(v.map, name, &next))

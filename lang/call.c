@@ -79,7 +79,8 @@ NativeState *vm_native_state(Vm *vm) { return &vm->native_state; }
 
 static bool too_deep(Vm *vm)
 {
-    vm_fail(vm, ERROR_recursion, "", "more than %d calls are open", vm->c_depth >= MAX_C_DEPTH ? MAX_C_DEPTH : MAX_FRAMES);
+    vm_fail(vm, ERROR_recursion, "", "more than %d calls are open",
+            vm->c_depth >= MAX_C_DEPTH ? MAX_C_DEPTH : MAX_FRAMES);
     error_hint(&vm->tensors.error, "a function that calls itself needs a case that ends it");
     return false;
 }
@@ -154,7 +155,8 @@ static const char *shown_name(const Proto *proto)
 static bool too_many(Vm *vm, const Proto *proto, int got)
 {
     vm_fail(vm, ERROR_argument, shown_name(proto), "takes %s%d argument%s, got %d",
-            proto->n_required < proto->n_params ? "at most " : "", proto->n_params, proto->n_params == 1 ? "" : "s", got);
+            proto->n_required < proto->n_params ? "at most " : "", proto->n_params,
+            proto->n_params == 1 ? "" : "s", got);
     error_hint(&vm->tensors.error, "%s", proto->signature ? proto->signature : "");
     return false;
 }

@@ -74,14 +74,15 @@ typedef struct Path {
     PathStep *step;
 } Path;
 
-typedef struct TemplatePart { const char *text; uint32_t length; const char *spec; } TemplatePart;   /* text NULL: an item */
+/* text NULL: an item */
+typedef struct TemplatePart { const char *text; uint32_t length; const char *spec; } TemplatePart;
 typedef struct Template { int count; TemplatePart *part; } Template;
 
 /* Where an error goes: the first row that covers the failing instruction, innermost first. */
-typedef enum HandlerKind { HANDLER_CATCH, HANDLER_FINALLY, HANDLER_CLOSE } HandlerKind;   /* CLOSE: an iterator, goes on */
+typedef enum HandlerKind { HANDLER_CATCH, HANDLER_FINALLY, HANDLER_CLOSE } HandlerKind;   /* CLOSE: goes on */
 typedef struct Handler { int32_t start, end, target; uint16_t reg; uint8_t kind; } Handler;
 
-typedef struct OperandName { int32_t pc; int16_t input; Span span; } OperandName;   /* a plain or dotted name as operand */
+typedef struct OperandName { int32_t pc; int16_t input; Span span; } OperandName;   /* x or x.y */
 
 typedef struct ParameterInfo {
     const char *name;
@@ -130,7 +131,9 @@ void proto_release(Proto *proto);
 void proto_disassemble(const Proto *proto, Text *out);
 
 /* Registers that an instruction reads and writes through its range; [visit] gets each. */
-typedef struct RegisterRange { int take_first, take_count, read_first, read_count, fill_first, fill_count; } RegisterRange;
+typedef struct RegisterRange {
+    int take_first, take_count, read_first, read_count, fill_first, fill_count;
+} RegisterRange;
 void code_range(const Proto *proto, Code w, RegisterRange *range);
 
 /* Sets the KILL flags: a register is emptied where it is read last. [pinned] registers never are. */

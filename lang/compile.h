@@ -120,7 +120,7 @@ void node_children(Node *node, NodeVisit *visit, void *to);            /* not in
 bool may_assign(Node *node);
 typedef enum Origin { ORIGIN_ASSIGNED, ORIGIN_LOOP, ORIGIN_FUNCTION, ORIGIN_PARAM, ORIGIN_BUFFER } Origin;
 typedef void NameFound(void *to, const char *name, Origin origin);
-void collect_assigned(Node *node, NameFound *found, void *to);         /* names that [node] assigns, functions excluded */
+void collect_assigned(Node *node, NameFound *found, void *to);   /* not inside functions */
 void load_raw(Fn *fn, const char *name, int to, Span span);            /* for captures: perhaps without a value */
 void flow_assign(Fn *fn, int reg);
 void flow_join(Flow *into, const Flow *other);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Calls: f(…), x.f(…), x |> f(…). The callee and its arguments lie in consecutive registers, which the call takes.
-   A method call leaves the first register free for the result, then comes the receiver. */
+/* Calls: f(…), x.f(…), x |> f(…). The callee and its arguments lie in consecutive registers, which the call
+   takes. A method call leaves the first register free for the result, then comes the receiver. */
 #include <stdlib.h>
 
 #include "compile.h"

@@ -489,7 +489,8 @@ static void comprehension_body(Fn *fn, void *to)
         expr(fn, node->comprehension.element, pair + 1);
         emit3(fn, CODE_PUT, state->to, pair, pair + 1, node->comprehension.element->span);
     } else {
-        emit3(fn, CODE_PUSH, state->to, expr(fn, node->comprehension.element, -1), 0, node->comprehension.element->span);
+        Node *element = node->comprehension.element;
+        emit3(fn, CODE_PUSH, state->to, expr(fn, element, -1), 0, element->span);
     }
     fn->top = mark;
     jumps_patch(fn, &skip, fn->proto->n_code);

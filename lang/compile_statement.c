@@ -7,7 +7,8 @@
 
 #include "compile.h"
 
-static const char *const outer_hint = "a function changes only its own variables: pass the value in and return the new one";
+static const char *const outer_hint =
+    "a function changes only its own variables: pass the value in and return the new one";
 
 /* ---- assignment ---- */
 
@@ -86,7 +87,8 @@ static bool find_root(Fn *fn, Node *name, Node *first, PathRoot *root)
 {
     if (name->kind != NODE_NAME) {
         if (first->kind != NODE_MEMBER) {
-            compile_error(fn->c, name->span, "assign it to a variable first", "only a part of a variable can be assigned");
+            compile_error(fn->c, name->span, "assign it to a variable first",
+                          "only a part of a variable can be assigned");
             return false;
         }
         *root = (PathRoot){.op = CODE_SET_PATH, .reg = expr(fn, name, temp(fn))};
@@ -106,7 +108,8 @@ static bool find_root(Fn *fn, Node *name, Node *first, PathRoot *root)
         return true;
     }
     if (first->kind == NODE_MEMBER) {      /* an object: it has identity wherever its name comes from */
-        *root = (PathRoot){.op = CODE_SET_PATH, .reg = load_name(fn, name->name, temp(fn), name->span), .slot = UINT32_MAX};
+        int object = load_name(fn, name->name, temp(fn), name->span);
+        *root = (PathRoot){.op = CODE_SET_PATH, .reg = object, .slot = UINT32_MAX};
         return true;
     }
     if (ref.kind == NAME_FIELD)

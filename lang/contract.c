@@ -186,8 +186,8 @@ static void source_text(const Check *k, int name, char *text, size_t size)
     if (known->in)
         snprintf(text, size, "axis %d of %s", known->axis, known->in);
     else
-        snprintf(text, size, "%s", n->source == NAME_PARAMETER ? "the argument" : n->source == NAME_OF_FIELD ? "the field"
-                                   : n->source == NAME_PRESET ? "the variable" : "from an expression");
+        snprintf(text, size, "%s", n->source == NAME_PARAMETER ? "the argument"
+                                   : n->source == NAME_OF_FIELD ? "the field" : n->source == NAME_PRESET ? "the variable" : "from an expression");
 }
 
 static bool wrong_size(Check *k, Value v, const AxisRule *axis, int at, int64_t got, int64_t wanted)
@@ -339,8 +339,8 @@ static bool check_pack(Check *k, Value v, const AxisRule *axis, int first, int c
     char got[96], wanted[96], message[400];
     shape_format(count, shape + first, got, sizeof got);
     shape_format(known->n_pack, known->pack, wanted, sizeof wanted);
-    snprintf(message, sizeof message, "..%s is %s in %s, but %s in %s", k->contract->names[axis->name].name, got, k->what,
-             wanted, known->in ? known->in : "the arguments");
+    snprintf(message, sizeof message, "..%s is %s in %s, but %s in %s",
+             k->contract->names[axis->name].name, got, k->what, wanted, known->in ? known->in : "the arguments");
     return operand_error(k, ERROR_shape, v, message);
 }
 

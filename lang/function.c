@@ -87,7 +87,8 @@ const char *function_name(Value callable)
 
 const NativeDef *function_native(Value callable)
 {
-    return callable.tag == TAG_FUNCTION && callable.function->kind == FUNCTION_NATIVE ? callable.function->native : NULL;
+    bool native = callable.tag == TAG_FUNCTION && callable.function->kind == FUNCTION_NATIVE;
+    return native ? callable.function->native : NULL;
 }
 
 const OpDef *function_op(Value callable)

@@ -188,9 +188,9 @@ bool module_member(Vm *vm, Module *module, const char *name, Value *out);
 bool module_use(Vm *vm, Module *user, const char *path, Value *out);
 bool module_is_standard(const char *name);
 char *module_read(Vm *vm, const char *path, size_t *length);           /* malloc'ed; NULL: error set */
-const char *module_path(Vm *vm, const char *path);                     /* as modules are cached and shown; NULL: error */
+const char *module_path(Vm *vm, const char *path);           /* as modules are cached and shown; NULL: error */
 bool callee_or(Vm *vm, Module *module, uint32_t slot, Value *callee);   /* the function of that name, if there is one */
-bool name_known(Vm *vm, const char *name);                             /* a builtin, op, prelude name or standard module */
+bool name_known(Vm *vm, const char *name);                   /* a builtin, op, prelude name or standard module */
 
 /* ---- contract.c ---- */
 bool contract_check(Vm *vm, const struct Contract *contract, Value *r, const Proto *proto);

@@ -124,8 +124,8 @@ typedef struct Walk {
 
 static bool may_lead(Value v)
 {
-    return v.tag == TAG_LIST || v.tag == TAG_TUPLE || v.tag == TAG_MAP || v.tag == TAG_FUNCTION || v.tag == TAG_OBJECT ||
-           v.tag == TAG_STREAM || v.tag == TAG_ERROR;
+    return v.tag == TAG_LIST || v.tag == TAG_TUPLE || v.tag == TAG_MAP || v.tag == TAG_FUNCTION ||
+           v.tag == TAG_OBJECT || v.tag == TAG_STREAM || v.tag == TAG_ERROR;
 }
 
 static void walk_push(Walk *walk, Value v)
@@ -204,8 +204,8 @@ static void walk_children(Walk *walk, Value v)
     }
 }
 
-/* An object with one reference is held by whoever stores into it, so by nothing else: no walk is needed, and long chains
-   are built in linear time. */
+/* An object with one reference is held by whoever stores into it, so by nothing else: no walk is needed, and long
+   chains are built in linear time. */
 bool object_admits(Vm *vm, const Object *object, int index, Value v)
 {
     if (!may_lead(v) || object->refs == 1)
@@ -273,8 +273,8 @@ static bool cell_fits(Vm *vm, const Object *object, int index, const Tensor *old
     char before[96], after[96];
     tensor_type_name(old, before, sizeof before);
     tensor_type_name(t, after, sizeof after);
-    return vm_fail(vm, old->dtype == t->dtype ? ERROR_shape : ERROR_dtype, "", "%s.%s is %s and keeps its shape and dtype; "
-                   "got %s", object_model_name(object), object_field_name(object, index), before, after);
+    return vm_fail(vm, old->dtype == t->dtype ? ERROR_shape : ERROR_dtype, "", 
+                   "%s.%s is %s and keeps its shape and dtype; got %s", object_model_name(object), object_field_name(object, index), before, after);
 }
 
 static bool store_cell(Vm *vm, Object *object, int index, Value owned)

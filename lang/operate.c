@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Instructions beyond their fast cases: building lists, maps and texts, appending, unpacking. Operators are arith.c's. */
+/* Instructions beyond their fast cases: building lists, maps and texts, appending, unpacking. Operators are
+   arith.c's. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -125,7 +125,8 @@ static bool store_member(Store *s, int step, int used, Value *slot)
         return index >= 0 ? store_field(s, step + 1, used, slot->object, index) : no_field(s, *slot, name);
     }
     if (slot->tag != TAG_MAP)
-        return vm_fail(s->vm, ERROR_type, "", "%s has no part called %s that can be assigned", value_type_name(*slot), name);
+        return vm_fail(s->vm, ERROR_type, "", "%s has no part called %s that can be assigned",
+                       value_type_name(*slot), name);
     Value key = string_from(name);
     if (key.tag == TAG_UNDEFINED)
         return vm_out_of_memory(s->vm);
@@ -179,8 +180,8 @@ bool do_set_path(Vm *vm, const Path *path, Value *root, Value *values)
     if (path->is_field)
         fine = store_field(&s, 0, 1, root->object, path->field);
     else if (path->slot == UINT32_MAX && root->tag != TAG_OBJECT)
-        fine = vm_fail(vm, ERROR_type, "", "only an object can be changed from here, not %s: pass the value in and return "
-                       "the new one", value_type_name(*root));
+        fine = vm_fail(vm, ERROR_type, "", "only an object can be changed from here, not %s: pass the value in and "
+                       "return the new one", value_type_name(*root));
     else
         fine = store(&s, 0, 1, root);
     for (int i = 0; fine && i < path->n_values; i++)

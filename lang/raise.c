@@ -43,7 +43,8 @@ static void name_operands(Vm *vm, const Frame *frame)
     int32_t pc = (int32_t)(frame->pc - proto->code) - 1;
     const Error *error = &vm->tensors.error;
     /* in nn.f(x) the module is no operand */
-    int shift = pc >= 0 && CODE_OP(proto->code[pc]) == CODE_CALL_METHOD && proto->sites[CODE_C(proto->code[pc])].of_module;
+    Code w = pc >= 0 ? proto->code[pc] : 0;
+    int shift = pc >= 0 && CODE_OP(w) == CODE_CALL_METHOD && proto->sites[CODE_C(w)].of_module;
     for (int i = 0; i < proto->n_operands; i++) {
         const OperandName *operand = &proto->operands[i];
         uint32_t length = operand->span.end - operand->span.start;

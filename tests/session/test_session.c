@@ -165,8 +165,8 @@ static void run(const char *code, int argc, const char *const *words, EvalStatus
 
 static void test_options(void)
 {
-    const char *code = "option lr = 0.1 \"learning rate\"\noption batch_size = 8\noption fast = true\noption name = \"a\"\n"
-                       "print(lr, batch_size, fast, name, args())\n";
+    const char *code = "option lr = 0.1 \"learning rate\"\noption batch_size = 8\noption fast = true\n"
+                       "option name = \"a\"\nprint(lr, batch_size, fast, name, args())\n";
     run(code, 0, NULL, EVAL_OK, "0.1 8 true a []");
     run(code, 3, (const char *const[]){"--lr=2", "--batch-size", "16"}, EVAL_OK, "2.0 16 true a []");
     run(code, 4, (const char *const[]){"--no-fast", "--name", "b", "rest"}, EVAL_OK, "0.1 8 false b [\"rest\"]");
