@@ -31,8 +31,7 @@ static bool read_bytes(IdxFile *f, void *to, uint64_t bytes)
             if (code == Z_MEM_ERROR)
                 return error_set(&f->ctx->error, ERROR_memory, "load", "no memory to unpack gzip");
             if (code == Z_OK || code == Z_BUF_ERROR)
-                return file_error(f->ctx, ERROR_format, "load", f->path, "it ends early: %llu bytes are missing",
-                                  (unsigned long long)bytes);
+                return file_error(f->ctx, ERROR_format, "load", f->path, "it ends early: the file is cut off");
             return file_error(f->ctx, ERROR_format, "load", f->path, "its gzip data is damaged (%s)", why);
         }
         if (tensor_interrupted(f->ctx))
