@@ -425,8 +425,40 @@ bool shape_batch_norm_eval(OpCall *call)
     return check_vectors(call, 1, 4, x->shape[1], "axis 1");
 }
 
+/* While nothing records: one pass. */
+static bool batch_norm_eval_fused(OpCall *call)
+{
+    Channels job;
+    TensorSpec spec;
+    Tensor *v[5] = { NULL };
+    spec_of(call->in[0], &spec);
+    channels_init(&job, &spec);
+    int64_t c = job.channels;
+    double *work = scratch_take(&call->ctx->error, (size_t)(c > 0 ? c : 1) * 2 * sizeof(double));
+    bool ok = work != NULL;
+    for (int i = 0; ok && i < 5; i++) ok = dense_as(call->ctx, call->in[i], spec.dtype, &v[i]);
+    call->out[0] = ok ? tensor_new(call->ctx, spec.dtype, spec.ndim, spec.shape) : NULL;
+    if (call->out[0]) {
+        for (int64_t k = 0; k < c; k++) {
+            double scale = 1.0 / sqrt(get(&job, v[2]->data, k) + call->attr[0].num);
+            put(&job, work, k, v[3] ? scale * get(&job, v[3]->data, k) : scale);
+            put(&job, work + c, k, v[4] ? get(&job, v[4]->data, k) : 0.0);
+        }
+        job.x = v[0]->data;
+        job.out = call->out[0]->data;
+        job.mean = v[1]->data;
+        job.a = work;
+        job.b = work + c;
+        ok = job.size == 0 || pool_run(call->ctx, job.groups, affine_task, &job);
+    }
+    for (int i = 0; i < 5; i++) tensor_release(v[i]);
+    scratch_release(work);
+    return ok && call->out[0];
+}
+
 bool batch_norm_eval_run(OpCall *call)
 {
+    if (call->ctx->recording == 0) return batch_norm_eval_fused(call);
     Scope scope, *s = &scope;
     scope_init(s, call->ctx);
     Tensor *x = call->in[0], *mean = call->in[1], *weight = call->in[3], *bias = call->in[4];
