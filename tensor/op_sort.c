@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* sort, argsort and topk along an axis. Every element becomes a 64-bit key in whose unsigned order the result stands (NaN
-   last, both zeros equal, inverted when descending), carried with its index through a stable radix sort; topk with a
-   small k keeps the best k in order instead. Gradients go back by the indices. */
+/* sort, argsort and topk along an axis. Every element becomes a 64-bit key in whose unsigned order the result stands
+   (NaN last, both zeros equal, inverted when descending), carried with its index through a stable radix sort; topk
+   with a small k keeps the best k in order instead. Gradients go back by the indices. */
 #include <math.h>
 #include <string.h>
 
@@ -21,6 +21,7 @@ typedef struct SortJob {
     char *values;             /* NULL: not wanted */
     int64_t *indices;
     Pair *work;               /* two rows for every group */
+    const atomic_uint *flags; /* a long row looks for an interrupt between its passes */
 } SortJob;
 
 static uint64_t float_key(double x, bool descending)
@@ -59,12 +60,13 @@ static void insert_sort(Pair *p, int64_t n)
 
 /* Sorts p[0..n) by key, eight bits at a time from the lowest; bytes that all keys share are passed over. Returns where
    the result stands: [p] or [other]. */
-static Pair *radix_sort(Pair *p, Pair *other, int64_t n)
+static Pair *radix_sort(Pair *p, Pair *other, int64_t n, const atomic_uint *flags)
 {
     uint64_t differ = 0;
     for (int64_t i = 1; i < n; i++) differ |= p[i].key ^ p[0].key;
     for (int shift = 0; shift < 64; shift += 8) {
         if ((differ >> shift & 255) == 0) continue;
+        if (flags && atomic_load_explicit(flags, memory_order_relaxed)) break;
         int64_t start[256] = { 0 }, at = 0;
         for (int64_t i = 0; i < n; i++) start[p[i].key >> shift & 255]++;
         for (int k = 0; k < 256; k++) {
@@ -101,7 +103,7 @@ static const Pair *order_row(const SortJob *job, const char *x, Pair *work)
     }
     for (int64_t i = 0; i < job->n; i++)
         work[i] = (Pair){ key_of(job->dtype, x + i * job->size, job->descending), i };
-    if (job->n > FEW) return radix_sort(work, work + job->n, job->n);
+    if (job->n > FEW) return radix_sort(work, work + job->n, job->n, job->flags);
     insert_sort(work, job->n);
     return work;
 }
@@ -128,7 +130,7 @@ static bool order_run(OpCall *call, int axis, int64_t keep, bool descending, Ten
     if (values) to_values = rows_like(call->ctx, values, axis);
     int64_t n = x->ndim > 0 ? x->shape[axis] : 1, count = tensor_size(x) / n;
     SortJob job = { .dtype = (Dtype)x->dtype, .n = n, .keep = keep, .size = (int64_t)dtype_size((Dtype)x->dtype),
-                    .group = rows_group(n), .descending = descending };
+                    .group = rows_group(n), .descending = descending, .flags = call->ctx->flags };
     int64_t groups = (count + job.group - 1) / job.group;
     bool ok = rows && to_indices && (!values || to_values);
     job.work = ok ? scratch_take(&call->ctx->error, (size_t)(groups * 2 * n) * sizeof(Pair)) : NULL;
@@ -137,7 +139,8 @@ static bool order_run(OpCall *call, int axis, int64_t keep, bool descending, Ten
         job.x = rows->data;
         job.values = values ? to_values->data : NULL;
         job.indices = (int64_t *)(void *)to_indices->data;
-        ok = rows_run(call->ctx, count, n, sort_rows, &job) && rows_back(call->ctx, to_indices, axis, indices) &&
+        ok = rows_run(call->ctx, count, n, sort_rows, &job) && !tensor_interrupted(call->ctx) &&
+             rows_back(call->ctx, to_indices, axis, indices) &&
              (!values || rows_back(call->ctx, to_values, axis, values));
     }
     scratch_release(job.work);
