@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Memory that runs out at every possible moment: for the first cases of each row, the n-th request for memory fails,
-   for every n until the op, its gradient and the gradient of that go through. Each time there must be an ordinary error and
-   nothing left behind. Linked with --wrap, so that every request of libtensor's comes by here. */
+   for every n until the op, its gradient and the gradient of that go through. Each time there must be an ordinary
+   error and nothing left behind. Linked with --wrap, so that every request of libtensor's comes by here. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

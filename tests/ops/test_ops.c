@@ -527,6 +527,101 @@ static void check_strided_seeds(Run *run, const Grads *dense, double relative)
     run->seed_layout = -1;
 }
 
+/* A view that repeats its first column by stride 0, and a dense copy of the same values. */
+static void make_repeated(Run *run, Tensor **view, Tensor **dense)
+{
+    for (int i = 0; i < run->in.n; i++) {
+        Tensor *t = run->in.tensor[i];
+        view[i] = dense[i] = NULL;
+        if (!t || t->weak || t->ndim == 0) {
+            view[i] = tensor_retain(t);
+            dense[i] = tensor_retain(t);
+            continue;
+        }
+        int64_t stride[TENSOR_MAX_DIMS];
+        memcpy(stride, t->stride, sizeof stride);
+        stride[t->ndim - 1] = 0;
+        view[i] = tensor_view(&ctx, t, t->ndim, t->shape, stride, 0);
+        dense[i] = tensor_copy(&ctx, view[i]);
+    }
+}
+
+/* Inputs of stride 0 give what their dense copies give, or fail in the same way; gradients too. */
+static void check_repeated(Run *run, bool with_gradient)
+{
+    Tensor *view[OP_MAX_IN], *dense[OP_MAX_IN];
+    Outputs a = {0}, b = {0};
+    Grads left = {0}, right = {0};
+    uint64_t counter = ctx.counter;
+    make_repeated(run, view, dense);
+    bool ok = call(run, view, &a);
+    error_clear(&ctx.error);
+    ctx.counter = counter;
+    if (call(run, dense, &b) != ok)
+        complain(run, "inputs of stride 0: %s", ok ? ctx.error.message : "an error that dense ones do not give");
+    error_clear(&ctx.error);
+    for (int k = 0; ok && k < a.n && k < b.n; k++)
+        for (int64_t i = 0; i < tensor_size(b.t[k]); i++)
+            if (!close_to(tensor_item(a.t[k], i), tensor_item(b.t[k], i), 1, tolerance(run, (Dtype)b.t[k]->dtype))) {
+                ok = complain(run, "inputs of stride 0: result %d differs at %lld", k, (long long)i);
+                break;
+            }
+    if (ok && with_gradient) {
+        ctx.counter = counter;
+        ok = gradient(run, view, &left);
+        ctx.counter = counter;
+        if (ok && gradient(run, dense, &right))
+            compare_grads(run, &left, &right, run->dtype == DTYPE_f64 ? 1e-11 : 1e-4, "stride 0 and dense");
+        else
+            complain(run, "gradient of inputs of stride 0: %s", ctx.error.message);
+    }
+    ctx.counter = counter;
+    release(left.n, left.t);
+    release(right.n, right.t);
+    release(a.n, a.t);
+    release(b.n, b.t);
+    release(run->in.n, view);
+    release(run->in.n, dense);
+}
+
+/* One tensor given twice: its gradient is the sum of what two copies get. */
+static void check_twice(Run *run)
+{
+    Tensor *x = run->in.tensor[0], *in[OP_MAX_IN] = {0};
+    int n = run->in.n;
+    if (n < 2 || !x || !run->in.tensor[1] || run->in.constant[0] || run->in.constant[1]
+        || !same_shape(run->in.tensor[1], x->ndim, x->shape))
+        return;
+    Outputs out = {0};
+    Tensor *picked[OP_MAX_OUT], *seeds[OP_MAX_OUT] = {0}, *twice = NULL;
+    Grads apart = {0};
+    memcpy(in, run->in.tensor, sizeof in);
+    in[1] = x;
+    uint64_t counter = ctx.counter;
+    bool ok = gradient(run, in, &apart);
+    ctx.counter = counter;
+    grad_begin(&ctx);
+    Tensor *leaf = grad_leaf(&ctx, x);
+    in[0] = in[1] = leaf;
+    ok = ok && call(run, in, &out);
+    int count = ok ? float_outputs(run, &out, picked, seeds) : 0;
+    ok = ok && grad_backward(&ctx, count, picked, seeds, 1, &leaf, &twice);
+    grad_end(&ctx);
+    if (!ok)
+        complain(run, "one tensor given twice: %s", ctx.error.message);
+    for (int64_t i = 0; ok && i < tensor_size(x); i++) {
+        double sum = tensor_item(apart.t[0], i) + tensor_item(apart.t[1], i), got = tensor_item(twice, i);
+        if (!close_to(got, sum, 1, run->dtype == DTYPE_f64 ? 1e-12 : 1e-4))
+            ok = complain(run, "one tensor given twice: gradient %.12g at %lld, not %.12g", got, (long long)i, sum);
+    }
+    ctx.counter = counter;
+    release(apart.n, apart.t);
+    release(count, seeds);
+    release(out.n, out.t);
+    tensor_release(twice);
+    tensor_release(leaf);
+}
+
 /* f32 kernels of the gradient against those of f64 on the same numbers. */
 static void check_narrow_gradient(Run *run, const Grads *narrow)
 {
@@ -606,8 +701,10 @@ static void check_gradient(Run *run)
         check_strided_seeds(run, &fused, relative);
         check_single_gradients(run, &fused, relative);
     }
-    if (!run->test->big)
+    if (!run->test->big) {
         check_single_results(run, &fused, relative);
+        check_twice(run);
+    }
     if (!run->test->no_second && !run->test->big) {
         if (second_gradient(run, run->in.tensor, &graph, &second)) {
             ctx.counter = counter;
@@ -660,8 +757,11 @@ static int run_dtype(const Case *test, Dtype dtype)
     else if (built) {
         bool good = check_values(&run);
         ctx.counter = 0;
-        if (good && wants_gradient(&run))
+        bool grad = good && wants_gradient(&run);
+        if (grad)
             check_gradient(&run);
+        if (good && !test->big)
+            check_repeated(&run, grad && (run.def->mode == MODE_DIFF || run.def->mode == MODE_COMPOSITE));
     }
     inputs_free(&run.in);
     if (ctx.error.kind != ERROR_NONE)
