@@ -119,6 +119,7 @@ static void test_prompt(const char *program)
     expect("\003", "interrupted", "are ended by Ctrl-C");
     tap_ok(now() - start_time < 2, "soon");
     expect("abc\025x + 2\r", "\r9\r\n", "lines can be edited");
+    expect(NULL, "> ", "the prompt waits");
     expect("\004", "", "Ctrl-D");
     tap_ok(finish() == 0, "leaves with status 0");
 }
