@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Losses: cross_entropy fused with its softmax, the others composed of ops. All give the mean as one number. Shapes must
-   be equal: a loss that broadcasts computes something else than was meant, so that is an error here. */
+/* Losses: cross_entropy fused with its softmax, the others composed of ops. All give the mean as one number. Shapes
+   must be equal: a loss that broadcasts computes something else than was meant, so that is an error here. */
 #include <math.h>
 #include <string.h>
 
@@ -253,7 +253,8 @@ bool shape_nll_loss(OpCall *call)
 {
     const Tensor *x = call->in[0], *label = call->in[1];
     if (!needs_float(call, 0)) return false;
-    if (x->ndim != 2) return op_error(call, ERROR_shape, "log-probabilities must be [n, classes], got %d axes", x->ndim);
+    if (x->ndim != 2)
+        return op_error(call, ERROR_shape, "log-probabilities must be [n, classes], got %d axes", x->ndim);
     if (!has_labels(label))
         return op_error(call, ERROR_dtype, "labels must be ints, got %s", dtype_name((Dtype)label->dtype));
     if (label->ndim != 1 || label->shape[0] != x->shape[0])

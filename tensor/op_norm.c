@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Normalisation with learned scale: layer_norm over the last axis, batch_norm over all axes but axis 1. Fused kernels go
-   over memory once for values and twice for gradients; while gradients are recorded the same formulas run as ops.
+/* Normalisation with learned scale: layer_norm over the last axis, batch_norm over all axes but axis 1. Fused kernels
+   go over memory once for values and twice for gradients; while gradients are recorded the same formulas run as ops.
    Invariant: partial sums are cut by shapes only and added in order, so that threads do not change bits. */
 #include <math.h>
 #include <string.h>
@@ -271,7 +271,8 @@ bool batch_norm_run(OpCall *call)
     int64_t doubles = (job.groups * 2 + 2) * job.channels;
     job.partial = scratch_take(&call->ctx->error, (size_t)(doubles > 0 ? doubles : 1) * sizeof(double));
     bool ok = job.partial && dense_as(call->ctx, call->in[0], job.dtype, &x) &&
-              dense_as(call->ctx, call->in[1], job.dtype, &weight) && dense_as(call->ctx, call->in[2], job.dtype, &bias);
+              dense_as(call->ctx, call->in[1], job.dtype, &weight) &&
+              dense_as(call->ctx, call->in[2], job.dtype, &bias);
     if (ok) {
         job.x = x->data;
         job.out = call->out[0]->data;

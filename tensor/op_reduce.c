@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Reductions over any axes: sum mean prod max min all any, argmax argmin, cumsum, and what is composed of them: var std
-   norm. The input is made contiguous; each run of reduced axes is one pass over [outer, reduced, inner]. Long rows are cut into tiles whose partial results are reduced again. Invariant: tiles depend on shapes only, so that
-   results have the same bits for any number of threads; partial results of floats are f64. */
+   norm. The input is made contiguous; each run of reduced axes is one pass over [outer, reduced, inner]. Long rows are
+   cut into tiles whose partial results are reduced again. Invariant: tiles depend on shapes only, so that results have
+   the same bits for any number of threads; partial results of floats are f64. */
 #include <math.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* softmax, log_softmax and logsumexp along axes, as fused rows, and normalize. Their gradients read the saved output; one
-   kernel while nothing records, else ops. */
+/* softmax, log_softmax and logsumexp along axes, as fused rows, and normalize. Their gradients read the saved output;
+   one kernel while nothing records, else ops. */
 #include <math.h>
 
 #include "kernels.h"

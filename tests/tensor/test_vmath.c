@@ -67,8 +67,8 @@ static void test_function(const Kernels *k, const Function *f)
             }
         }
     }
-    tap_ok(worst <= f->bound, "%s: %s within %g units in the last place (worst %.2f at %.9g)", k->isa, f->name, f->bound,
-           worst, (double)at);
+    tap_ok(worst <= f->bound, "%s: %s within %g units in the last place (worst %.2f at %.9g)", k->isa, f->name,
+           f->bound, worst, (double)at);
 }
 
 static const float special[] = {
