@@ -604,6 +604,8 @@ bool method_begin(Vm *vm, const Proto *proto, Value *window, int n, Site *site, 
         value_set(&window[1], VALUE_UNDEFINED);
         return begin_by_site(vm, window, window + 2, n, 0, site, window, entered);
     }
+    if (site->nested && value_callable(window[0]))
+        return begin_by_site(vm, window, window + 1, n + 1, 1, site, window, entered);
     if (!global_function(vm, proto->module, site->slot, &callee, &found))
         return false;
     if (!found)

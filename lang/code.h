@@ -50,6 +50,7 @@ extern const OpcodeInfo opcode_info[];
 typedef struct Site {
     const char *name;         /* of the member; NULL for a plain call */
     uint32_t slot;            /* the module's slot of that name: where x.f(…) looks for the function f */
+    bool nested;              /* the result's register holds a nested function of that name */
     bool plain;               /* no names, no spreads */
     int n_args;               /* as written, the receiver excluded */
     const char **names;       /* of the arguments; NULL: positional. NULL when plain */

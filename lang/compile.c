@@ -50,6 +50,15 @@ const char *compile_name(Compiler *c, const char *name)
     return kept ? kept : "";
 }
 
+uint32_t compile_slot(Compiler *c, const char *name)
+{
+    uint32_t slot = module_slot(c->module, name);
+    if (slot != UINT32_MAX)
+        return slot;
+    c->failed = true;
+    return 0;
+}
+
 /* ---- code ---- */
 
 int32_t emit(Fn *fn, Code w, Span span)
@@ -118,7 +127,7 @@ int new_site(Fn *fn, const char *name, Span span)
     *site = (Site){.plain = true};
     if (name) {
         site->name = compile_name(fn->c, name);
-        site->slot = module_slot(fn->c->module, site->name);
+        site->slot = compile_slot(fn->c, site->name);
     }
     return p->n_sites++;
 }

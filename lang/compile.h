@@ -76,6 +76,7 @@ bool array_grow(Compiler *c, void **at, int *room, int count, size_t size);
 void compile_error(Compiler *c, Span span, const char *hint, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 const char *compile_name(Compiler *c, const char *name);              /* interned; "" when memory is out */
+uint32_t compile_slot(Compiler *c, const char *name);                  /* of an interned name */
 int32_t emit(Fn *fn, Code w, Span span);
 static inline int32_t emit3(Fn *fn, Opcode op, int a, int b, int c, Span span)
 {

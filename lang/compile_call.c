@@ -2,6 +2,7 @@
 /* Calls: f(…), x.f(…), x |> f(…). The callee and its arguments lie in consecutive registers, which the call
    takes. A method call leaves the first register free for the result, then comes the receiver. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "compile.h"
 
@@ -16,7 +17,7 @@ int load_callee(Fn *fn, const char *name, int to, Span span)
 {
     name = compile_name(fn->c, name);
     NameRef ref = resolve(fn, name, span);
-    uint32_t slot = module_slot(fn->c->module, name);
+    uint32_t slot = compile_slot(fn->c, name);
     check_slot(fn, slot, span);
     switch (ref.kind) {
     case NAME_GLOBAL: emit_wide(fn, CODE_GET_CALLEE, to, (int32_t)ref.slot, span); break;
@@ -96,9 +97,33 @@ static bool is_plain(Arguments arguments)
     return true;
 }
 
+/* x.f(…) finds a function f that is declared inside a function, too. */
+static bool is_nested_function(Fn *fn, const char *name, Span span)
+{
+    if (fn->kind == FN_MODULE)
+        return false;
+    for (const Fn *outer = fn; outer; outer = outer->kind == FN_LAMBDA ? outer->up : NULL) {
+        bool own = outer->own_name && !strcmp(outer->own_name, name);
+        for (int i = outer->n_bindings - 1; i >= 0 && !own; i--)
+            if (!strcmp(outer->binding[i].name, name)) {
+                own = outer->binding[i].is_function;
+                if (!own)
+                    return false;
+            }
+        if (own) {
+            resolve(fn, compile_name(fn->c, name), span);
+            return true;
+        }
+    }
+    return false;
+}
+
 static int method_call(Fn *fn, Node *callee, Node *piped, Arguments arguments, int want, Span span)
 {
     int mark = fn->top, a = temps(fn, 2), extra = piped ? 1 : 0;
+    bool nested = is_nested_function(fn, callee->member.name, callee->span);
+    if (nested)
+        load_raw(fn, compile_name(fn->c, callee->member.name), a, callee->span);
     expr(fn, callee->member.value, a + 1);
     fn->top = a + 2;
     if (piped) {
@@ -108,6 +133,8 @@ static int method_call(Fn *fn, Node *callee, Node *piped, Arguments arguments, i
     arguments_to(fn, arguments);
     int site = new_site(fn, callee->member.name, callee->member.name_span);
     site_arguments(fn, site, arguments, extra);
+    if (nested && !fn->c->failed)
+        fn->proto->sites[site].nested = true;
     int32_t pc = emit3(fn, CODE_CALL_METHOD, a, arguments.count + extra, site, span);
     note_operand(fn, pc, 0, callee->member.value);
     if (piped)

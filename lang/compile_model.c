@@ -161,7 +161,7 @@ void model_statement(Fn *fn, Node *node)
     }
     int mark = fn->top, to = temp(fn), proto = add_proto(fn, constructor(fn, node));
     emit3(fn, CODE_MODEL, to, 0, proto, node->span);
-    emit_wide(fn, CODE_SET_FUNCTION, to, (int32_t)module_slot(fn->c->module, compile_name(fn->c, node->model.name)),
+    emit_wide(fn, CODE_SET_FUNCTION, to, (int32_t)compile_slot(fn->c, compile_name(fn->c, node->model.name)),
               node->span);
     fn->top = mark;
 }

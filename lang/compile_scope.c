@@ -261,10 +261,7 @@ static int capture_index(Fn *fn, const char *name, bool late, uint32_t slot)
 
 static NameRef global_ref(Fn *fn, const char *name)
 {
-    uint32_t slot = module_slot(fn->c->module, name);
-    if (slot == UINT32_MAX)
-        fn->c->failed = true;
-    return (NameRef){.kind = NAME_GLOBAL, .slot = slot == UINT32_MAX ? 0 : slot};
+    return (NameRef){.kind = NAME_GLOBAL, .slot = compile_slot(fn->c, name)};
 }
 
 /* In a constructor a lambda copies the field's value, like any variable: it could not be stored otherwise. */

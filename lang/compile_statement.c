@@ -536,7 +536,7 @@ static void function_statement(Fn *fn, Node *node)
     const char *name = compile_name(fn->c, function->name);
     if (fn->kind == FN_MODULE) {
         int to = temp(fn), proto = add_proto(fn, compile_function(fn, function, FN_NAMED, NULL, NULL));
-        uint32_t slot = module_slot(fn->c->module, name);
+        uint32_t slot = compile_slot(fn->c, name);
         emit3(fn, CODE_CLOSURE, to, 0, proto, node->span);
         emit_wide(fn, CODE_SET_FUNCTION, to, (int32_t)slot, node->span);
     } else {

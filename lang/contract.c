@@ -187,7 +187,8 @@ static void source_text(const Check *k, int name, char *text, size_t size)
         snprintf(text, size, "axis %d of %s", known->axis, known->in);
     else
         snprintf(text, size, "%s", n->source == NAME_PARAMETER ? "the argument"
-                                   : n->source == NAME_OF_FIELD ? "the field" : n->source == NAME_PRESET ? "the variable" : "from an expression");
+                                   : n->source == NAME_OF_FIELD ? "the field"
+                                   : n->source == NAME_PRESET ? "the variable" : "from an expression");
 }
 
 static bool wrong_size(Check *k, Value v, const AxisRule *axis, int at, int64_t got, int64_t wanted)

@@ -274,7 +274,8 @@ static bool cell_fits(Vm *vm, const Object *object, int index, const Tensor *old
     tensor_type_name(old, before, sizeof before);
     tensor_type_name(t, after, sizeof after);
     return vm_fail(vm, old->dtype == t->dtype ? ERROR_shape : ERROR_dtype, "", 
-                   "%s.%s is %s and keeps its shape and dtype; got %s", object_model_name(object), object_field_name(object, index), before, after);
+                   "%s.%s is %s and keeps its shape and dtype; got %s", object_model_name(object),
+                   object_field_name(object, index), before, after);
 }
 
 static bool store_cell(Vm *vm, Object *object, int index, Value owned)
