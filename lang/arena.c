@@ -88,7 +88,8 @@ const char *arena_name(Arena *arena, const char *text, size_t length)
     uint32_t slot = hash & (arena->room - 1);
     for (; arena->names[slot].text; slot = (slot + 1) & (arena->room - 1)) {
         const Interned *known = &arena->names[slot];
-        if (known->hash == hash && known->length == length && memcmp(known->text, text, length) == 0) return known->text;
+        if (known->hash == hash && known->length == length && memcmp(known->text, text, length) == 0)
+            return known->text;
     }
     char *copy = arena_alloc(arena, length + 1);
     if (!copy) return NULL;

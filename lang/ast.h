@@ -89,7 +89,8 @@ typedef struct Function {
     Span header;              /* from `fn` to the end of the result contract */
 } Function;
 
-typedef struct ForClause { Node *target; Node *iterable; Node *condition; } ForClause;   /* target: NAME, TUPLE or LIST */
+typedef struct ForClause { Node *target; Node *iterable; Node *condition; } ForClause;
+                              /* target: NAME, TUPLE or LIST */
 
 /* A contract. One node per written form. */
 typedef enum ContractKind {
@@ -129,7 +130,7 @@ struct Node {
         NodeList list;
         struct { Node *child; Operator op; bool muted; } unary;
         struct { Node *left, *right; Operator op; Span op_span; } binary;
-        struct { int count; Node **operands; Operator *ops; Span *op_spans; } compare;   /* count operands, count-1 ops */
+        struct { int count; Node **operands; Operator *ops; Span *op_spans; } compare;   /* count - 1 ops */
         struct { Node *callee; int count; Argument *args; } call;
         struct { Node *value; NodeList subscripts; } index;
         struct { Node *start, *stop, *step; } slice;                    /* each may be NULL */

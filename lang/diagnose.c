@@ -122,7 +122,8 @@ static uint32_t first_shown(const char *text, uint32_t length, uint32_t start)
 }
 
 /* "14 |  text" and the carets under [start, end) of the line. */
-static void print_line(const Printer *printer, uint32_t number, const char *text, uint32_t length, uint32_t start, uint32_t end)
+static void print_line(const Printer *printer, uint32_t number, const char *text, uint32_t length, uint32_t start,
+                       uint32_t end)
 {
     FILE *to = printer->to;
     uint32_t first = first_shown(text, length, start);
@@ -224,16 +225,18 @@ static void print_frames(const Printer *printer, const TraceFrame *const *frames
             fprintf(printer->to, "  … %lld more calls\n", (long long)(count - at) + left_out);
             return;
         }
-        for (int i = 0; i < period; i++) print_place(printer, frames[at + i]->source, frames[at + i]->span, frames[at + i]->function);
+        for (const TraceFrame *const *frame = frames + at; frame < frames + at + period; frame++)
+            print_place(printer, (*frame)->source, (*frame)->span, (*frame)->function);
         shown += period;
         int64_t times = run / period - 1;
-        if (times > 0 && left_out > 0) times += left_out / period;       /* what was dropped lay within the repetition */
+        if (times > 0 && left_out > 0) times += left_out / period;   /* what was dropped lay within it */
         if (times > 0) left_out = 0;
         if (times == 1 && period == 1) {
             print_place(printer, frames[at + 1]->source, frames[at + 1]->span, frames[at + 1]->function);
             shown++;
         } else if (times > 0) {
-            fprintf(printer->to, "  … the same %s, %lld times more\n", period == 1 ? "call" : "calls", (long long)times);
+            fprintf(printer->to, "  … the same %s, %lld times more\n", period == 1 ? "call" : "calls",
+                    (long long)times);
         }
         at += run / period * period;
     }

@@ -84,7 +84,7 @@ static void report_data(const SessionConfig *config)
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         bool found = access(sets[i].folder, R_OK) == 0;
         if (found) report(config, i ? "" : "data", "%s in %s", sets[i].name, sets[i].folder);
-        else report(config, i ? "" : "data", "%s: only the sample that comes with Tessera; all of it: apt-get install %s",
+        else report(config, i ? "" : "data", "%s: only the sample that is installed; all of it: apt-get install %s",
                     sets[i].name, sets[i].package);
     }
 }

@@ -435,7 +435,8 @@ static void lex_raw(Lexer *lexer)
 static void lex_spec(Lexer *lexer)
 {
     uint32_t start = lexer->at++;
-    while (lexer->at < lexer->length && !strchr("}\"\n", lexer->text[lexer->at])) add_byte(lexer, lexer->text[lexer->at++]);
+    while (lexer->at < lexer->length && !strchr("}\"\n", lexer->text[lexer->at]))
+        add_byte(lexer, lexer->text[lexer->at++]);
     emit_piece(lexer, TOKEN_FORMAT_SPEC, start);
 }
 

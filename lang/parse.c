@@ -116,7 +116,8 @@ static const char *hint_for(const Parser *p, const Token *token)
     const char *habit = before ? habit_of(before) : NULL;
     if (!habit) habit = habit_of(token);
     if (habit) return habit;
-    bool star_next = token->kind == TOKEN_SLASH && token[1].kind == TOKEN_STAR && token[1].span.start == token->span.end;
+    bool star_next = token->kind == TOKEN_SLASH && token[1].kind == TOKEN_STAR
+                     && token[1].span.start == token->span.end;
     if (token->kind == TOKEN_FLOORDIV || star_next) return "comments begin with #";
     if (behind_slashes(p, token)) return "// divides and rounds down; comments begin with #";
     switch ((TokenKind)token->kind) {
@@ -153,7 +154,8 @@ void parse_unexpected(Parser *p, const char *expected)
         parse_fail(p, token[-1].span, "choose another name", "'%s' is a word of the language",
                    token_info[token[-1].kind].text);
     } else if (token->kind == TOKEN_ASSIGN) {
-        parse_fail(p, token->span, "compare with ==; assigning is a statement of its own", "an assignment has no value");
+        parse_fail(p, token->span, "compare with ==; assigning is a statement of its own",
+                   "an assignment has no value");
     } else {
         parse_fail(p, token->span, hint_for(p, token), "expected %s, found %s", expected, found);
     }
@@ -222,7 +224,8 @@ void parse_adopt(Parser *p, Node *parent, const Node *child)
 bool parse_enter(Parser *p)
 {
     if (p->depth >= NESTING_MAX)
-        parse_fail(p, parse_token(p)->span, "name the inner parts", "nested too deeply (more than %d levels)", NESTING_MAX);
+        parse_fail(p, parse_token(p)->span, "name the inner parts", "nested too deeply (more than %d levels)",
+                   NESTING_MAX);
     if (p->failed) return false;
     p->depth++;
     return true;
@@ -338,7 +341,8 @@ static void end_statement(Parser *p, Node *node)
     else if (token->kind == TOKEN_RPAREN || token->kind == TOKEN_RBRACKET)
         parse_fail(p, token->span, NULL, "this %s closes nothing", token_info[token->kind].text);
     else if (token->kind == TOKEN_LBRACE)
-        parse_fail(p, token->span, "methods and functions are declared by: fn name(x) { … }", "no block can stand here");
+        parse_fail(p, token->span, "methods and functions are declared by: fn name(x) { … }",
+                   "no block can stand here");
     else parse_unexpected(p, "a new line or ';'");
 }
 
@@ -448,7 +452,8 @@ Node *parse_try(Parser *p)
     if (parse_accept(p, TOKEN_CATCH)) {
         bool parenthesis = parse_peek(p) == TOKEN_LPAREN;
         if (parenthesis)
-            parse_fail(p, parse_token(p)->span, "write catch e { … }", "the name after catch stands without parentheses");
+            parse_fail(p, parse_token(p)->span, "write catch e { … }",
+                       "the name after catch stands without parentheses");
         if (parse_peek(p) == TOKEN_NAME) {
             node->attempt.name = parse_token(p)->name;
             p->at++;
@@ -456,7 +461,8 @@ Node *parse_try(Parser *p)
         node->attempt.handler = parse_block(p, "catch");
     }
     if (parse_accept(p, TOKEN_FINALLY)) node->attempt.finally = parse_block(p, "finally");
-    if (!node->attempt.handler && !node->attempt.finally) parse_unexpected(p, "catch or finally after the block of try");
+    if (!node->attempt.handler && !node->attempt.finally)
+        parse_unexpected(p, "catch or finally after the block of try");
     parse_adopt(p, node, node->attempt.body);
     parse_adopt(p, node, node->attempt.handler);
     parse_adopt(p, node, node->attempt.finally);
@@ -669,7 +675,8 @@ static Node *parse_cell(Parser *p)
     Node *node = parse_node(p, NODE_CELL, token->span.start);
     node->cell.is_param = parse_is_word(p, "param");
     if (!p->in_model)
-        parse_note(p, token->span, "declare it in the body of a model", "%s stands only in a model's body", token->name);
+        parse_note(p, token->span, "declare it in the body of a model", "%s stands only in a model's body",
+                   token->name);
     p->at += !p->failed;
     node->cell.name = expect_name(p, "after param or buffer");
     parse_expect(p, TOKEN_ASSIGN, "after the name");
@@ -773,7 +780,8 @@ static void check_target(Parser *p, const Node *node, bool nested)
         return;
     }
     parse_fail(p, node->span, node->kind == NODE_CALL && !nested ? "a function is declared by: fn f(x) = …" : NULL,
-               root == node ? "%s cannot be assigned to" : "the result of %s cannot be changed in place: give it a name",
+               root == node ? "%s cannot be assigned to"
+                            : "the result of %s cannot be changed in place: give it a name",
                target_name(root));
 }
 

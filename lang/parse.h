@@ -51,7 +51,7 @@ bool parse_close(Parser *p, TokenKind closer, int opener); /* [opener]: index of
 Node *parse_node(Parser *p, NodeKind kind, uint32_t start);
 Node *parse_done(Parser *p, Node *node);                   /* sets the end of its span */
 void parse_adopt(Parser *p, Node *parent, const Node *child);      /* keeps heights */
-bool parse_enter(Parser *p);                               /* false: nested too deeply; pair with parse_leave when true */
+bool parse_enter(Parser *p);                               /* false: nested too deeply; pair it with parse_leave */
 void parse_leave(Parser *p);
 void parse_push(Parser *p, Node *node);
 NodeList parse_pop(Parser *p, Node *parent, int mark);     /* the nodes pushed since [mark] = p->n_stack */

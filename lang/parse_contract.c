@@ -98,7 +98,8 @@ static void parse_word(Parser *p, Node *contract)
         if (!p->failed && contract->contract.items.count != 1)
             parse_note(p, span, "list([b, d]): every member is a [b, d]", "list(…) takes one contract");
     } else if (parse_peek(p) == TOKEN_LBRACKET && !(p->lines && parse_token(p)->first)) {
-        if (is_list) parse_fail(p, parse_token(p)->span, "write list(int), list([b, d])", "a list's contract takes ( )");
+        if (is_list) parse_fail(p, parse_token(p)->span, "write list(int), list([b, d])",
+                                "a list's contract takes ( )");
         parse_axes(p, contract);
     }
 }
@@ -152,7 +153,8 @@ static void check_parameter(Parser *p, const Parameter *all, int index)
     const Parameter *parameter = &all[index];
     bool defaults = false, rest = false;
     for (int i = 0; i < index; i++) {
-        if (all[i].name == parameter->name) parse_note(p, parameter->span, NULL, "two parameters are called '%s'", parameter->name);
+        if (all[i].name == parameter->name)
+            parse_note(p, parameter->span, NULL, "two parameters are called '%s'", parameter->name);
         if (all[i].named_rest)
             parse_note(p, parameter->span, NULL, "..%s takes all arguments that are left; it stands last", all[i].name);
         defaults |= all[i].fallback != NULL;

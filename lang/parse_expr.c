@@ -190,7 +190,8 @@ static Node *parse_operator(Parser *p, Node *left, int tightness)
     p->at++;
     if (token->kind == TOKEN_PIPE) return parse_pipe(p, left, token->span);
     Node *right = parse_binary(p, tightness + 1);
-    if (token->kind != TOKEN_RANGE) return binary_node(p, NODE_BINARY, left, token_info[token->kind].op, token->span, right);
+    if (token->kind != TOKEN_RANGE)
+        return binary_node(p, NODE_BINARY, left, token_info[token->kind].op, token->span, right);
     if (parse_peek(p) == TOKEN_RANGE)
         parse_fail(p, parse_token(p)->span, "range(start, stop, step) counts in steps", "a range has one ..");
     return binary_node(p, NODE_RANGE, left, OPERATOR_NONE, token->span, right);
@@ -514,7 +515,7 @@ static Node *parse_parentheses(Parser *p)
     return parse_done(p, node);
 }
 
-/* The key of a map's entry: a bare word, a string, [k], a number. *bare: a word, which a comprehension reads as a name. */
+/* The key of a map's entry: a bare word, a string, [k], a number. *bare: a word; a comprehension reads it as a name. */
 static Node *parse_key(Parser *p, bool *bare)
 {
     const Token *token = parse_token(p);
@@ -593,7 +594,8 @@ static Node *parse_habit_name(Parser *p, const Token *token)
     const char *name = token->name ? token->name : "";
     bool string = next->kind == TOKEN_STRING || next->kind == TOKEN_FORMAT_START;
     if (string && next->span.start == token->span.end && length <= 2 && strspn(name, "fFrRbBuU") == length) {
-        parse_note(p, token->span, "\"…{x}…\" shows values by itself; '…' is raw", "strings take no letter in front");
+        parse_note(p, token->span, "\"…{x}…\" shows values by itself; '…' is raw",
+                   "strings take no letter in front");
         p->at++;
         return parse_primary(p);
     }
@@ -614,7 +616,8 @@ static Node *parse_name(Parser *p, const Token *token)
     node->name = token->name;
     p->at++;
     if (token[1].kind == TOKEN_ARROW && !p->failed)
-        parse_fail(p, token[1].span, "put the lambda in parentheses: (x -> …)", "a lambda cannot stand behind an operator");
+        parse_fail(p, token[1].span, "put the lambda in parentheses: (x -> …)",
+                   "a lambda cannot stand behind an operator");
     return parse_done(p, node);
 }
 

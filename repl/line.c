@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The line editor, a module of its own because readline costs start-up time: GNU readline through its callback interface,
-   so that waiting, and what a signal does to it, stay in our hands. */
+/* The line editor, a module of its own because readline costs start-up time: GNU readline through its callback
+   interface, so that waiting, and what a signal does to it, stay in our hands. */
 #include "line.h"
 
 #include <errno.h>
@@ -60,8 +60,8 @@ static char **complete(const char *text, int start, int end)
     rl_completion_append_character = '\0';
     candidates = host->complete(host->user, rl_line_buffer, (size_t)end, &candidates_start);
     size_t before = candidates_start < (size_t)start ? (size_t)start - candidates_start : 0;
-    for (size_t i = 0; candidates && candidates[i]; i++)
-        if (before <= strlen(candidates[i])) memmove(candidates[i], candidates[i] + before, strlen(candidates[i] + before) + 1);
+    for (char **one = candidates; one && *one; one++)
+        if (before <= strlen(*one)) memmove(*one, *one + before, strlen(*one + before) + 1);
     char **matches = candidates ? rl_completion_matches(text, next_candidate) : NULL;
     free_candidates();
     return matches;
@@ -76,7 +76,7 @@ static void line_open(const LineHost *caller, const char *history)
     rl_attempted_completion_function = complete;
     rl_basic_word_break_characters = " \t\n\"'()[]{}+-*/%@^=<>,;:|!?.#";
     rl_completer_quote_characters = "";
-    history_comment_char = '#';                          /* lines that begin with # and a number keep entries together */
+    history_comment_char = '#';                          /* time stamps, which keep entries of several lines together */
     history_write_timestamps = 1;
     using_history();
     stifle_history(HISTORY_LINES);

@@ -20,8 +20,8 @@ static Session *volatile interruptible;      /* what the handler may interrupt *
 static volatile sig_atomic_t taken, ignored;
 static volatile time_t first_second;
 
-/* The flag ends a statement within a tenth of a second. Whoever still waits after a second or more and presses again, and
-   again, leaves the program. */
+/* The flag ends a statement within a tenth of a second. Whoever still waits after a second or more and presses
+   again, and again, leaves the program. */
 static void on_interrupt(int signal_number)
 {
     static const char note[] = "\nstill busy; Ctrl-C once more leaves tessera\n";
@@ -228,8 +228,8 @@ static const char run_help[] =
 static const char doctor_help[] =
     "usage: tessera doctor\n"
     "\n"
-    "Shows the version, threads, kernels, BLAS and the speed it reaches here, the memory for tensors, and which optional\n"
-    "parts and data sets are found. Exit status 1 when something is missing.\n";
+    "Shows the version, threads, kernels, BLAS and the speed it reaches here, the memory for tensors, and which\n"
+    "optional parts and data sets are found. Exit status 1 when something is missing.\n";
 
 static const char code_help[] =
     "usage: tessera -e CODE\n"

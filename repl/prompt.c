@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The prompt: reads statements over as many lines as they need, shows values and errors, keeps a history. Lines come from
-   the line editor's module, or plainly where it is missing; what they mean is the session's affair. */
+/* The prompt: reads statements over as many lines as they need, shows values and errors, keeps a history. Lines come
+   from the line editor's module, or plainly where it is missing; what they mean is the session's affair. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

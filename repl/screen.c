@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The terminal, or what stands in its place. Standard output is buffered unless it is a terminal, and flushed before
-   anything goes to standard error. Progress is one line on standard error: rewritten in place on a terminal, at most ten
-   times a second; elsewhere a plain line every ten seconds. */
+   anything goes to standard error. Progress is one line on standard error: rewritten in place on a terminal, at most
+   ten times a second; elsewhere a plain line every ten seconds. */
 #include "screen.h"
 
 #include <errno.h>
@@ -199,7 +199,8 @@ static void format_line(const Screen *screen, bool plain, bool done, bool failed
     format_tail(inner, done, failed, tail, sizeof tail);
     int width = screen_width(screen);
     if (width <= 0) width = 80;
-    if (!plain) format_bar(screen, inner, width - 1 - characters(head) - characters(tail) - (int)used - 4, bar, sizeof bar);
+    int room = width - 5 - characters(head) - characters(tail) - (int)used;
+    if (!plain) format_bar(screen, inner, room, bar, sizeof bar);
     snprintf(line + used, size - used, "%s  %s%s", head, bar, tail);
     if (!plain) line[cut(line, width - 1)] = 0;
 }

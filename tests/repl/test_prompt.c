@@ -33,7 +33,6 @@ static bool start(const char *program, char *const *arguments)
         setenv("TERM", "xterm", 1);
         setenv("LC_ALL", "C.UTF-8", 1);
         setenv("NO_COLOR", "1", 1);
-        setenv("INPUTRC", "/dev/null", 1);      /* bracketed paste on: it ends in a carriage return */
         execv(program, arguments);
         _exit(127);
     }
@@ -89,7 +88,7 @@ static void expect(const char *keys, const char *text, const char *name)
 {
     if (keys) type(keys);
     size_t before = looked;
-    if (!tap_ok(wait_for(text, 30), "%s", name)) tap_note("no \"%s\" in: %s", text, seen + before);
+    if (!tap_ok(wait_for(text, 20), "%s", name)) tap_note("no \"%s\" in: %s", text, seen + before);
 }
 
 static void test_prompt(const char *program)
@@ -97,28 +96,28 @@ static void test_prompt(const char *program)
     char *arguments[] = {"tessera", NULL};
     if (!tap_ok(start(program, arguments), "starts on a terminal")) return;
     expect(NULL, "> ", "a prompt appears");
-    expect("40 + 2\r", "\r42\r\n", "a value is shown");
+    expect("40 + 2\r", "42\r\n", "a value is shown");
     expect(NULL, "> ", "the prompt is back");
     expect("x = 7\r", "> ", "an assignment shows nothing");
     expect("fn twice(n) {\r", ". ", "an open block asks for more");
     expect("2 * n }\r", "> ", "its end ends the statement");
-    expect("twice(x)\r", "\r14\r\n", "what was declared is there");
+    expect("twice(x)\r", "14\r\n", "what was declared is there");
     expect("y = (1 +\r", ". ", "an open parenthesis asks for more");
     expect("\003", "> ", "Ctrl-C drops the lines");
     expect("1 // 0\r", "division by zero", "an error is shown");
     expect(NULL, "> ", "and the prompt is back");
-    expect("x\r", "\r7\r\n", "with the variables");
+    expect("x\r", "7\r\n", "with the variables");
     expect("while true { }\r", "\n", "a loop without end");
     usleep(300000);
     expect("\003", "interrupted", "is ended by Ctrl-C");
-    expect("x + 1\r", "\r8\r\n", "and the session goes on");
+    expect("x + 1\r", "8\r\n", "and the session goes on");
     expect("w = randn(1500, 1500)\r", "> ", "a matrix");
     expect("while true { w @ w; fold(0..100000, 0, (a, b) -> a + b) }\r", "\n", "long kernels and callbacks");
     usleep(300000);
     double start_time = now();
     expect("\003", "interrupted", "are ended by Ctrl-C");
     tap_ok(now() - start_time < 2, "soon");
-    expect("abc\025x + 2\r", "\r9\r\n", "lines can be edited");
+    expect("abc\025x + 2\r", "9\r\n", "lines can be edited");
     expect(NULL, "> ", "the prompt waits");
     expect("\004", "", "Ctrl-D");
     tap_ok(finish() == 0, "leaves with status 0");
@@ -138,7 +137,7 @@ static void test_script(const char *program, const char *folder)
     expect(NULL, "work 40/40", "progress is drawn on a terminal");
     expect(NULL, "over", "the script runs");
     expect(NULL, "> ", "a prompt follows");
-    expect("kept + 1\r", "\r6\r\n", "with its variables");
+    expect("kept + 1\r", "6\r\n", "with its variables");
     expect("exit(4)\r", "", "exit");
     tap_ok(finish() == 4, "gives its status");
     unlink(path);
@@ -146,6 +145,7 @@ static void test_script(const char *program, const char *folder)
 
 int main(void)
 {
+    setvbuf(stdout, NULL, _IOLBF, 0);
     const char *program = getenv("TESSERA");
     char folder[] = "/tmp/tessera-prompt-XXXXXX";
     if (!program) program = "./tessera";
