@@ -90,7 +90,13 @@ typedef struct ParameterInfo {
     bool has_default, rest, named_rest;
 } ParameterInfo;
 
-typedef struct FieldInfo { const char *name; uint8_t kind; bool hidden; } FieldInfo;
+typedef struct FieldInfo {
+    const char *name;
+    uint8_t kind;
+    bool hidden;              /* a constructor parameter that the body does not assign */
+    int declared;             /* its place among the declared fields */
+    int nth;                  /* of the whole array: the field that comes at this place, see object_nth_field */
+} FieldInfo;
 
 struct Contract;              /* contract.c */
 struct Module;

@@ -15,6 +15,14 @@ int model_field(const Proto *model, const char *name)
     return -1;
 }
 
+static int count_declared(const Proto *p)
+{
+    int count = 0;
+    for (int i = 0; i < p->n_fields; i++)
+        count += !p->fields[i].hidden;
+    return count;
+}
+
 static void add_field(Fn *fn, const char *name, FieldKind kind, bool hidden)
 {
     Proto *p = fn->proto;
@@ -22,6 +30,8 @@ static void add_field(Fn *fn, const char *name, FieldKind kind, bool hidden)
     if (known >= 0) {         /* a constructor parameter that the body assigns becomes a field like others */
         if (kind != FIELD_PLAIN)
             p->fields[known].kind = (uint8_t)kind;
+        if (p->fields[known].hidden)
+            p->fields[known].declared = count_declared(p);
         p->fields[known].hidden = false;
         return;
     }
@@ -31,7 +41,16 @@ static void add_field(Fn *fn, const char *name, FieldKind kind, bool hidden)
         return;
     }
     p->fields = wider;
-    p->fields[p->n_fields++] = (FieldInfo){.name = name, .kind = (uint8_t)kind, .hidden = hidden};
+    int declared = count_declared(p);
+    p->fields[p->n_fields++] = (FieldInfo){.name = name, .kind = (uint8_t)kind, .hidden = hidden, .declared = declared};
+}
+
+/* Declared fields in the order of the body, then the constructor's parameters. */
+static void order_fields(Proto *p)
+{
+    int hidden = count_declared(p);
+    for (int i = 0; i < p->n_fields; i++)
+        p->fields[p->fields[i].hidden ? hidden++ : p->fields[i].declared].nth = i;
 }
 
 static void found_field(void *to, const char *name, Origin origin)
@@ -63,6 +82,7 @@ static void collect_fields(Fn *fn, const Node *model)
     for (int i = 0; i < body->count; i++)
         if (body->at[i]->kind != NODE_FN)
             collect_assigned(body->at[i], found_field, fn);
+    order_fields(fn->proto);
     for (int i = 0; i < body->count; i++)
         if (body->at[i]->kind != NODE_FN)
             collect_assigned(body->at[i], found_loop, fn);

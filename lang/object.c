@@ -100,6 +100,11 @@ bool object_field_hidden(const Object *object, int index)
     return object->model->constructor->fields[index].hidden;
 }
 
+int object_nth_field(const Object *object, int place)
+{
+    return object->model->constructor->fields[place].nth;
+}
+
 int object_find_field(const Object *object, const char *name)
 {
     const Proto *model = object->model->constructor;

@@ -132,9 +132,8 @@ static int64_t show_object(Tree *tree, const Object *object, const char *label, 
     if (object->mode) text_string(&text, object->mode == 1 ? "  train" : "  eval");
     int head = add_row(tree, &text, 0);
     int64_t total = 0;
-    for (int pass = 0; pass < 2; pass++)
-        for (int i = 0; i < object->n_fields && tree->count <= ROWS_LIMIT; i++)
-            if (object_field_hidden(object, i) == (pass == 1)) show_field(tree, object, i, depth + 1, &total);
+    for (int place = 0; place < object->n_fields && tree->count <= ROWS_LIMIT; place++)
+        show_field(tree, object, object_nth_field(object, place), depth + 1, &total);
     if (head >= 0) tree->row[head].count = total;
     return total;
 }

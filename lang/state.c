@@ -134,9 +134,8 @@ static bool state_object(State *s, Object *object)
     bool added;
     s->has_objects = true;
     if (!pointer_set_add(&s->seen, object, &added)) return vm_out_of_memory(s->vm);
-    for (int pass = 0; pass < 2 && added; pass++)    /* in the order of walk.c */
-        for (int i = 0; i < object->n_fields; i++)
-            if (object_field_hidden(object, i) == (pass == 1) && !state_field(s, object, i)) return false;
+    for (int place = 0; place < object->n_fields && added; place++)
+        if (!state_field(s, object, object_nth_field(object, place))) return false;
     return true;
 }
 

@@ -93,6 +93,8 @@ const char *object_model_name(const Object *object);
 const char *object_field_name(const Object *object, int index);
 FieldKind object_field_kind(const Object *object, int index);
 bool object_field_hidden(const Object *object, int index); /* a constructor parameter: not shown, not state */
+/* The field that comes at [place] where fields are shown, counted and saved: declared ones first. */
+int object_nth_field(const Object *object, int place);
 int object_find_field(const Object *object, const char *name);   /* -1 none */
 /* Stores, checking cells' shape and dtype and refusing a path back to the object. */
 bool object_store_take(Vm *vm, Object *object, int index, Value owned);

@@ -111,14 +111,12 @@ static bool walk_object(Walk *walk, Object *object)
     if (!pointer_set_add(&walk->seen, object, &added)) return vm_out_of_memory(walk->vm);
     if (!added) return true;
     if (walk->visit && !walk->visit(walk->vm, object, walk->to)) return false;
-    for (int pass = 0; pass < 2; pass++) {           /* declared fields name what constructor arguments hold too */
-        for (int i = 0; i < object->n_fields; i++) {
-            size_t before;
-            if (object_field_hidden(object, i) != (pass == 1)) continue;
-            bool fine = enter(walk, object_field_name(object, i), &before) && walk_field(walk, object, i);
-            if (!fine) return false;
-            leave(walk, before);
-        }
+    for (int place = 0; place < object->n_fields; place++) {    /* declared fields name what arguments hold too */
+        size_t before;
+        int i = object_nth_field(object, place);
+        bool fine = enter(walk, object_field_name(object, i), &before) && walk_field(walk, object, i);
+        if (!fine) return false;
+        leave(walk, before);
     }
     return true;
 }
