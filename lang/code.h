@@ -150,6 +150,9 @@ bool liveness_run(Proto *proto, const bool *pinned);
    of the Proto's run is that of the last expression statement, unless muted. */
 Proto *compile_module(Vm *vm, struct Module *module, Parse *parse, bool *muted);
 
+/* A test's block as a function of the module, likewise. */
+Proto *compile_test(Vm *vm, struct Module *module, Parse *parse, const Node *test);
+
 /* ---- contract.c ---- */
 void contract_free(struct Contract *contract);
 void contract_registers(const struct Contract *contract, int *first, int *count);

@@ -448,6 +448,8 @@ Proto *compile_module(Vm *vm, Module *module, Parse *parse, bool *muted)
     for (int i = 0; i < parse->statements.count; i++) {
         Node *node = parse->statements.at[i];
         bool last = i == parse->statements.count - 1;
+        if (node->kind == NODE_TEST)    /* compiled and run by `tessera test` only */
+            continue;
         statement(&fn, node, last ? value : -1);
         fn.flow.dead = false;
         if (last) {
@@ -458,4 +460,17 @@ Proto *compile_module(Vm *vm, Module *module, Parse *parse, bool *muted)
     }
     emit3(&fn, CODE_RETURN, value, 0, 0, all);
     return fn_close(&fn);
+}
+
+Proto *compile_test(Vm *vm, Module *module, Parse *parse, const Node *test)
+{
+    Compiler compiler = {.vm = vm, .module = module, .parse = parse, .last_error = &parse->errors};
+    Fn fn;
+    if (!fn_open(&compiler, NULL, &fn, FN_MODULE, "", test->span))
+        return NULL;
+    Function function = {.name = test->test.title, .body = test->test.body, .header = test->span};
+    Proto *proto = compile_function(&fn, &function, FN_NAMED, NULL, NULL), *around = fn_close(&fn);
+    if (around)
+        proto_release(around);
+    return proto;
 }

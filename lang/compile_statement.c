@@ -614,7 +614,7 @@ static void plain_statement(Fn *fn, Node *node)
     case NODE_CELL: compile_error(fn->c, node->span, NULL, "param and buffer stand only in a model's body"); break;
     case NODE_USE: use_statement(fn, node); break;
     case NODE_OPTION: option_statement(fn, node); break;
-    case NODE_TEST: break;    /* run by `tessera test` only */
+    case NODE_TEST: compile_error(fn->c, node->span, NULL, "a test stands at the top level of a file"); break;
     default: compile_error(fn->c, node->span, NULL, "this is not a statement"); break;
     }
 }

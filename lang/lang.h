@@ -62,6 +62,10 @@ EvalStatus session_eval(Session *session, const char *name, const char *text, si
 /* Runs a script file with its command line: `option`s are set from [argv], which excludes the file's name. `--help`
    prints the options and returns EVAL_OK. */
 EvalStatus session_run_file(Session *session, const char *path, int argc, char **argv, EvalResult *result);
+/* Runs a script file without options, then its blocks `test "name" { … }` in order, each in a scope of its own; tells
+   [report] of each. An error in one fails that one; *result is about the file. A file without tests is not run. */
+typedef void TestReport(void *user, const char *name, const EvalResult *result);
+EvalStatus session_test_file(Session *session, const char *path, TestReport *report, void *user, EvalResult *result);
 /* An embedded example such as "examples/first.tsr" or a library module: its text, or NULL. */
 const char *session_embedded(const char *path, size_t *length);
 

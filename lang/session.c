@@ -378,35 +378,104 @@ static bool read_options(Session *session, const Parse *parse, int argc, char **
     return true;
 }
 
-EvalStatus session_run_file(Session *session, const char *path, int argc, char **argv, EvalResult *result)
+/* Reads and parses a script, for the session's own module. NULL: *result says why. */
+static Parse *open_script(Session *session, const char *path, EvalResult *result)
 {
     Vm *vm = session->vm;
     size_t length;
-    bool help = false;
     Parse *parse = NULL;
     *result = (EvalResult){0};
     atomic_store(&vm->flags, 0);
     char *text = module_read(vm, path, &length);
-    if (!text)
-        return fail(session, result);
-    EvalStatus status = run_text(session, path, text, length, EVAL_SCRIPT, result, &parse);
-    free(text);
-    if (status != EVAL_OK)
-        return status;
-    vm->main->path = module_path(vm, path);
-    if (!vm->main->path) {    /* not a file with a path, such as a pipe: what it uses is found from here */
-        error_clear(&vm->tensors.error);
+    if (!text) {
+        fail(session, result);
+        return NULL;
     }
-    if (parse->errors) {
-        status = fail_syntax(session, parse, result);
-    } else if (!read_options(session, parse, argc, argv, &help)) {
-        status = fail(session, result);
-    } else if (help) {
+    run_text(session, path, text, length, EVAL_SCRIPT, result, &parse);
+    free(text);
+    if (!parse)
+        return NULL;
+    vm->main->path = module_path(vm, path);
+    if (!vm->main->path)    /* not a file with a path, such as a pipe: what it uses is found from here */
+        error_clear(&vm->tensors.error);
+    if (!parse->errors)
+        return parse;
+    fail_syntax(session, parse, result);
+    parse_free(parse);
+    return NULL;
+}
+
+static EvalStatus run_script(Session *session, Parse *parse, EvalResult *result)
+{
+    session->vm->main->loading = true;
+    EvalStatus status = run_parse(session, parse, EVAL_SCRIPT, result);
+    session->vm->main->loading = false;
+    return status;
+}
+
+EvalStatus session_run_file(Session *session, const char *path, int argc, char **argv, EvalResult *result)
+{
+    bool help = false;
+    Parse *parse = open_script(session, path, result);
+    if (!parse)
+        return result->status;
+    if (!read_options(session, parse, argc, argv, &help))
+        fail(session, result);
+    else if (help)
         print_help(session, parse, path);
-    } else {
-        vm->main->loading = true;
-        status = run_parse(session, parse, EVAL_SCRIPT, result);
-        vm->main->loading = false;
+    else
+        run_script(session, parse, result);
+    parse_free(parse);
+    return result->status;
+}
+
+/* ---- tests ---- */
+
+static EvalStatus run_test(Session *session, Parse *parse, const Node *test, EvalResult *result)
+{
+    Vm *vm = session->vm;
+    Value value = VALUE_UNDEFINED;
+    *result = (EvalResult){0};
+    Proto *proto = compile_test(vm, vm->main, parse, test);
+    if (!proto && parse->errors) {
+        fail_syntax(session, parse, result);
+        parse->errors = NULL;    /* they are this test's alone */
+        return result->status;
+    }
+    if (!proto) {
+        vm_out_of_memory(vm);
+        return fail(session, result);
+    }
+    bool fine = vm_run_proto(vm, proto, &value);
+    proto_release(proto);
+    value_release(value);
+    return fine ? EVAL_OK : fail(session, result);
+}
+
+static bool has_tests(const Parse *parse)
+{
+    for (int i = 0; i < parse->statements.count; i++)
+        if (parse->statements.at[i]->kind == NODE_TEST)
+            return true;
+    return false;
+}
+
+EvalStatus session_test_file(Session *session, const char *path, TestReport *report, void *user, EvalResult *result)
+{
+    Parse *parse = open_script(session, path, result);
+    if (!parse)
+        return result->status;
+    session->argc = session->n_options = 0;
+    EvalStatus status = has_tests(parse) ? run_script(session, parse, result) : EVAL_OK;
+    for (int i = 0; status == EVAL_OK && i < parse->statements.count; i++) {
+        const Node *node = parse->statements.at[i];
+        if (node->kind != NODE_TEST)
+            continue;
+        EvalResult one;
+        if (run_test(session, parse, node, &one) == EVAL_INTERRUPTED)
+            status = result->status = EVAL_INTERRUPTED;
+        report(user, node->test.title, &one);
+        eval_result_clear(&one);
     }
     parse_free(parse);
     return status;

@@ -133,7 +133,7 @@ static int fail_usage(const char *format, const char *word)
     return STATUS_USAGE;
 }
 
-static bool program_open(Program *program)
+bool program_open(Program *program)
 {
     SessionConfig config = config_for(program);
     program->session = session_new(&config);
@@ -142,7 +142,7 @@ static bool program_open(Program *program)
     return program->session != NULL;
 }
 
-static int program_close(Program *program, int status)
+int program_close(Program *program, int status)
 {
     session_free(program->session);
     screen_flush(&program->screen);
@@ -210,6 +210,7 @@ static const char main_help[] =
     "       tessera run FILE [OPTION ...]  run a script; its own options follow\n"
     "       tessera -e CODE                run CODE and print its last value\n"
     "       tessera -                      run standard input and print its last value\n"
+    "       tessera test FILE ...          run the tests in files, or in a folder's *.tsr files\n"
     "       tessera doctor                 what this machine offers, and how fast it is\n"
     "       tessera --help, --version      this page; the version\n"
     "\n"
@@ -224,6 +225,16 @@ static const char run_help[] =
     "--prompt: a prompt follows on a terminal, with the script's variables in scope.\n"
     "\n"
     "Exit status: 0; 1 after an error; 130 when interrupted; else what exit(n) said.\n";
+
+static const char test_help[] =
+    "usage: tessera test FILE ...\n"
+    "\n"
+    "Runs each file (of a folder: its *.tsr files) as a script, then its blocks\n"
+    "    test \"name\" { assert 1 + 1 == 2 }\n"
+    "in order, each in a scope of its own that sees the file's names. An error fails only the test it is in, or the\n"
+    "whole file when the script itself fails. A file without tests is not run; tessera run skips tests.\n"
+    "\n"
+    "Exit status: 0; 1 when something failed or there was no test at all; 130 when interrupted.\n";
 
 static const char doctor_help[] =
     "usage: tessera doctor\n"
@@ -272,6 +283,15 @@ static int command_run(int argc, char **argv)
     return program_close(&program, status);
 }
 
+static int command_test(int argc, char **argv)
+{
+    if (argc > 0 && is_help(argv[0])) return show(test_help);
+    if (argc == 0) return fail_usage("%s needs a file: tessera test FILE", "test");
+    for (int i = 0; i < argc; i++)
+        if (argv[i][0] == '-') return fail_usage("test takes no '%s'", argv[i]);
+    return test_run(&program, argc, argv);
+}
+
 static int command_doctor(int argc, char **argv)
 {
     if (argc > 0 && is_help(argv[0])) return show(doctor_help);
@@ -309,6 +329,7 @@ static int command_help(int argc, char **argv);
 
 static const struct { const char *word; int (*run)(int argc, char **argv); const char *help; } commands[] = {
     {"run", command_run, run_help},
+    {"test", command_test, test_help},
     {"doctor", command_doctor, doctor_help},
     {"-e", command_code, code_help},
     {"-", command_stdin, code_help},

@@ -19,6 +19,13 @@ bool interrupt_taken(void);
 int program_show(Program *program, EvalStatus status, EvalResult *result);
 int program_eval(Program *program, const char *name, const char *text, size_t length);
 
+/* A new session for [program]; false: said so. Close returns [status], or what the end of the program says instead. */
+bool program_open(Program *program);
+int program_close(Program *program, int status);
+
+/* `tessera test`: the files and folders named. */
+int test_run(Program *program, int count, char **paths);
+
 /* The prompt, until the user leaves: the exit status. [input] for the language's input() while it runs. */
 int prompt_run(Program *program);
 char *prompt_input(void *program, const char *prompt);
