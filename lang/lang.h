@@ -59,8 +59,8 @@ void eval_result_clear(EvalResult *result);
 /* Runs [text]; [name] is shown in errors. What it defined before an error stays. */
 EvalStatus session_eval(Session *session, const char *name, const char *text, size_t length, EvalMode mode,
                         EvalResult *result);
-/* Runs a script file with its command line: `option`s are set from [argv], which excludes the file's name. `--help`
-   prints the options and returns EVAL_OK. */
+/* Runs a script file, or the embedded file of that path where there is none, with its command line: `option`s are set
+   from [argv], which excludes the file's name. `--help` prints the options and returns EVAL_OK. */
 EvalStatus session_run_file(Session *session, const char *path, int argc, char **argv, EvalResult *result);
 /* Runs a script file without options, then its blocks `test "name" { … }` in order, each in a scope of its own; tells
    [report] of each. An error in one fails that one; *result is about the file. A file without tests is not run. */

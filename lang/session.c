@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "embedded.h"
 #include "suggest.h"
@@ -386,12 +387,13 @@ static Parse *open_script(Session *session, const char *path, EvalResult *result
     Parse *parse = NULL;
     *result = (EvalResult){0};
     atomic_store(&vm->flags, 0);
-    char *text = module_read(vm, path, &length);
-    if (!text) {
+    const char *embedded = access(path, F_OK) == 0 ? NULL : session_embedded(path, &length);
+    char *text = embedded ? NULL : module_read(vm, path, &length);
+    if (!text && !embedded) {
         fail(session, result);
         return NULL;
     }
-    run_text(session, path, text, length, EVAL_SCRIPT, result, &parse);
+    run_text(session, path, text ? text : embedded, length, EVAL_SCRIPT, result, &parse);
     free(text);
     if (!parse)
         return NULL;

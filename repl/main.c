@@ -219,7 +219,8 @@ static const char main_help[] =
 static const char run_help[] =
     "usage: tessera run [--prompt] FILE [OPTION ...]\n"
     "\n"
-    "Runs a script; only what it prints is shown. What the script declares with\n"
+    "Runs a script; only what it prints is shown. examples/first.tsr and\n"
+    "examples/fashion.tsr are built in. What a script declares with\n"
     "    option lr = 1e-3 \"learning rate\"\n"
     "is set by --lr 0.01 or --lr=0.01; tessera run FILE --help lists its options.\n"
     "--prompt: a prompt follows on a terminal, with the script's variables in scope.\n"
