@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The prompt as a user meets it: drives $TESSERA over a pseudo-terminal, types, and looks for what must appear. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
@@ -149,6 +150,14 @@ int main(void)
     const char *program = getenv("TESSERA");
     char folder[] = "/tmp/tessera-prompt-XXXXXX";
     if (!program) program = "./tessera";
+    int trial = posix_openpt(O_RDWR | O_NOCTTY), usable = trial >= 0 && !grantpt(trial) && !unlockpt(trial);
+    const char *side = usable ? ptsname(trial) : NULL;
+    usable = side && access(side, R_OK) == 0;      /* not in a root folder without /dev/pts */
+    if (trial >= 0) close(trial);
+    if (!usable) {
+        puts("1..0 # SKIP no pseudo-terminals here");
+        return 0;
+    }
     if (!mkdtemp(folder)) return 1;
     setenv("XDG_STATE_HOME", folder, 1);
     test_prompt(program);
