@@ -142,6 +142,8 @@ void *runtime_open_module(Error *error, const char *name)
         entry = open_at(error, folder, "", name);
     if (!entry && error->kind == ERROR_NONE)
         entry = open_at(error, PKGLIBDIR, "", name);
+    if (!entry && error->kind == ERROR_NONE && folder[0])    /* installed, then moved */
+        entry = open_at(error, folder, "/../lib/tessera", name);
     if (!entry)
         error_set(error, ERROR_module, name, "this part of Tessera is not installed (no %s.so in %s)", name, PKGLIBDIR);
     return entry;
