@@ -255,6 +255,8 @@ static bool refuse_arithmetic(Vm *vm, int op, Value a, Value b)
     if (op == OPERATOR_ADD && a.tag == TAG_STRING && b.tag == TAG_STRING) error_hint(error, "strings are joined by ++");
     else if (op == OPERATOR_ADD && (a.tag == TAG_STRING || b.tag == TAG_STRING)) {
         error_hint(error, "write \"…{x}…\" to put a value into a string");
+    } else if (op == OPERATOR_MOD && a.tag == TAG_STRING) {
+        error_hint(error, "write \"…{x:.2f}…\" to lay values out in a string");
     } else if (op == OPERATOR_MUL && (a.tag == TAG_STRING || b.tag == TAG_STRING)) {
         error_hint(error, "write repeat_text(s, n) to repeat a string");
     } else if (op == OPERATOR_ADD && a.tag == TAG_MAP && b.tag == TAG_MAP) error_hint(error, "maps are joined by ++");
@@ -294,7 +296,12 @@ static bool arithmetic(Vm *vm, int op, Value a, Value b, Value *result)
         return scalars(vm, op, a, b, result);
     }
     Value side[2] = {a, b};
-    return tensor_operator(vm, op, 2, side, result);
+    if (tensor_operator(vm, op, 2, side, result)) return true;
+    if (op == OPERATOR_ADD && is_row(a) && is_row(b)) {
+        vm_tensors(vm)->error.hint[0] = 0;                       /* not how to broadcast */
+        error_hint(&vm_tensors(vm)->error, "lists are joined by ++");
+    }
+    return false;
 }
 
 /* ---- ++ ---- */

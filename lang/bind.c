@@ -50,11 +50,27 @@ static const char *word_name(ParamKind kind)
     }
 }
 
+/* The item of a row that is no int, for zeros(2.5), whose arguments were put into a row. */
+static Value culprit(Value v)
+{
+    int64_t i;
+    if (v.tag != TAG_LIST && v.tag != TAG_TUPLE) return v;
+    for (int64_t k = 0; k < v.list->count; k++)
+        if (!value_to_int(v.list->at[k], &i)) return v.list->at[k];
+    return v;
+}
+
 static bool wrong_word(Bind *b, const Param *param, Value v)
 {
     char described[96];
+    if (param->kind == PARAM_ints) v = culprit(v);
     value_describe(v, described, sizeof described);
     vm_fail(b->vm, ERROR_type, b->function, "%s must be %s, got %s", param->name, word_name(param->kind), described);
+    const Param *first = b->signature->param;
+    if (first->kind == PARAM_tensors && first != param && v.tag == TAG_TENSOR)
+        error_hint(&vm_tensors(b->vm)->error, "the tensors stand in a list: %s([a, b])", b->function);
+    if (v.tag == TAG_FLOAT && (param->kind == PARAM_int || param->kind == PARAM_ints))
+        error_hint(&vm_tensors(b->vm)->error, "a // b divides to an int, int(x) cuts a float");
     if (v.tag == TAG_TENSOR && v.tensor->node && tensor_size(v.tensor) == 1) {
         error_hint(&vm_tensors(b->vm)->error, "no gradient flows through %s; write stop_grad(%s)", param->name,
                    param->name);
@@ -210,9 +226,7 @@ static bool unknown_name(Bind *b, const char *name)
     suggest_start(&suggest, name);
     for (int i = 0; i < b->signature->count; i++) suggest_offer(&suggest, b->signature->param[i].name);
     vm_fail(b->vm, ERROR_argument, b->function, "no argument is named `%s`", name);
-    if (!suggest.best) return with_usage(b);
-    error_hint(&vm_tensors(b->vm)->error, "did you mean `%s`?", suggest.best);
-    return false;
+    return suggest_hint(&suggest, &vm_tensors(b->vm)->error) ? false : with_usage(b);
 }
 
 static bool bind_named(Bind *b, const NamedValue *named)

@@ -122,7 +122,8 @@ bool native_int(Vm *vm, const Value *args, Value *result)
     if (v.tag != TAG_INT && v.tag != TAG_FLOAT) return native_wants(vm, "int", "x", "a number or a string", v);
     *result = v;
     if (v.tag == TAG_INT) return true;
-    if (isnan(v.f) || v.f >= 9223372036854775808.0 || v.f < -9223372036854775808.0) {
+    if (isnan(v.f)) return vm_fail(vm, ERROR_value, "int", "nan is no int");
+    if (v.f >= 9223372036854775808.0 || v.f < -9223372036854775808.0) {
         return vm_fail(vm, ERROR_overflow, "int", "%g does not fit an int of 64 bits", v.f);
     }
     *result = value_int((int64_t)v.f);
@@ -238,6 +239,11 @@ bool native_range(Vm *vm, const Value *args, Value *result)
 
 /* ---- the larger and the smaller: numbers here, tensors and lists by the op ---- */
 
+static void hint_elementwise(Vm *vm, OpId id)
+{
+    error_hint(&vm_tensors(vm)->error, "elementwise it is %s(a, b)", id == OP_max ? "maximum" : "minimum");
+}
+
 static bool extreme(Vm *vm, OpId id, const Value *args, Value *result)
 {
     const char *name = op_name(op_def(id));
@@ -253,11 +259,13 @@ static bool extreme(Vm *vm, OpId id, const Value *args, Value *result)
         int n_named = 0;
         if (args[1].tag != TAG_NONE) named[n_named++] = (NamedValue){"axis", args[1]};
         if (args[2].b) named[n_named++] = (NamedValue){"keepdim", args[2]};
-        return op_apply(vm, op_def(id), (int)xs->count, xs->at, n_named, named, result);
+        if (op_apply(vm, op_def(id), (int)xs->count, xs->at, n_named, named, result)) return true;
+        if (second_is_axis && xs->at[1].tag == TAG_TENSOR) hint_elementwise(vm, id);
+        return false;
     }
     if (!numbers && !strings) {
         vm_fail(vm, ERROR_type, name, "takes numbers, or one tensor or list and an axis");
-        error_hint(&vm_tensors(vm)->error, "elementwise it is %s(a, b)", id == OP_max ? "maximum" : "minimum");
+        hint_elementwise(vm, id);
         return false;
     }
     Value best = xs->at[0];

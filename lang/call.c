@@ -154,6 +154,8 @@ static const char *shown_name(const Proto *proto)
 
 static bool too_many(Vm *vm, const Proto *proto, int got)
 {
+    if (!proto->n_params)
+        vm_fail(vm, ERROR_argument, shown_name(proto), "takes no arguments, got %d", got);
     vm_fail(vm, ERROR_argument, shown_name(proto), "takes %s%d argument%s, got %d",
             proto->n_required < proto->n_params ? "at most " : "", proto->n_params,
             proto->n_params == 1 ? "" : "s", got);
@@ -168,9 +170,7 @@ static bool unknown_argument(Vm *vm, const Proto *proto, const char *name)
     for (int i = 0; i < proto->n_params; i++)
         suggest_offer(&suggest, proto->params[i].name);
     vm_fail(vm, ERROR_argument, shown_name(proto), "there is no parameter %s", name);
-    if (suggest.best)
-        error_hint(&vm->tensors.error, "did you mean %s?", suggest.best);
-    else
+    if (!suggest_hint(&suggest, &vm->tensors.error))
         error_hint(&vm->tensors.error, "%s", proto->signature ? proto->signature : "");
     return false;
 }
@@ -524,7 +524,6 @@ static bool no_method(Vm *vm, Value v, const Site *site)
 {
     Suggest suggest;
     suggest_start(&suggest, site->name);
-    const char *habit = suggest_habit(site->name, strlen(site->name));
     if (v.tag == TAG_OBJECT) {
         const Proto *model = v.object->model->constructor;
         for (int i = 0; i < model->n_methods; i++)
@@ -539,12 +538,17 @@ static bool no_method(Vm *vm, Value v, const Site *site)
     vm_fail(vm, ERROR_name, "", "%s has no method %s, and no function is called %s", value_type_name(v), site->name,
             site->name);
     Value member;
-    if (v.tag == TAG_MAP && map_get_text(v.map, site->name, &member))
+    bool found = true;
+    if (v.tag == TAG_MAP && map_get_text(v.map, site->name, &member)) {
         error_hint(&vm->tensors.error, "to call what the map holds, write (m.%s)(…)", site->name);
-    else if (habit)
-        error_hint(&vm->tensors.error, "%s", habit);
-    else if (suggest.best)
-        error_hint(&vm->tensors.error, "did you mean %s?", suggest.best);
+        return false;
+    }
+    if (value_member(vm, v, site->name, &member, &found) && found) {
+        value_release(member);
+        suggest.best = NULL;
+    }
+    if (!suggest_hint(&suggest, &vm->tensors.error) && found)
+        error_hint(&vm->tensors.error, "it is no function: write .%s without ()", site->name);
     return false;
 }
 

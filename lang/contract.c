@@ -170,7 +170,12 @@ typedef struct Check {
 static bool operand_error(Check *k, ErrorKind kind, Value v, const char *message)
 {
     Error *error = &k->vm->tensors.error;
-    vm_fail(k->vm, kind, k->contract->function, "%s", message);
+    char type[128] = "";
+    if (k->input < 0 && v.tag == TAG_TENSOR) {              /* no operand's line shows a result or a local */
+        memcpy(type, ": ", 2);
+        value_describe(v, type + 2, sizeof type - 2);
+    }
+    vm_fail(k->vm, kind, k->contract->function, "%s%s", message, type);
     if (k->input >= 0 && error->n_operands < ERROR_MAX_OPERANDS) {
         ErrorOperand *operand = &error->operand[error->n_operands++];
         operand->input = k->input;

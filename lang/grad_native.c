@@ -257,6 +257,7 @@ static bool check_loss(Leaves *leaves, Value loss, bool must_depend)
         vm_fail(leaves->vm, ERROR_gradient, leaves->function, "the loss must be a one-element float tensor, got %s",
                 described);
         if (loss.tag == TAG_TENSOR) error_hint(&leaves->ctx->error, "write mean(loss) or sum(loss)");
+        if (loss.tag == TAG_NONE) error_hint(&leaves->ctx->error, "end the function with the loss");
         return false;
     }
     if (must_depend && (!tensor || !loss.tensor->node)) {
@@ -440,7 +441,11 @@ static const NativeDef value_and_grad_def = {"value_and_grad", "..args, ..named:
 
 static bool make_grad(Vm *vm, const NativeDef *def, const Value *args, Value *result)
 {
-    if (!native_is_callable(args[0])) return native_wants(vm, def->name, "f", "a function", args[0]);
+    if (!native_is_callable(args[0])) {
+        native_wants(vm, def->name, "f", "a function", args[0]);
+        error_hint(&vm_tensors(vm)->error, "write %s(x -> …)(x)", def->name);
+        return false;
+    }
     if (args[1].i < 0) return vm_fail(vm, ERROR_value, def->name, "argnum must not be negative");
     return native_give(vm, function_native_closure(def, 2, args), result);
 }
@@ -526,7 +531,11 @@ bool native__gradients(Vm *vm, const Value *args, Value *result)
     TensorContext *ctx = vm_tensors(vm);
     Leaves leaves = {.vm = vm, .ctx = ctx, .function = "step"};
     Value value, gradients, plain;
-    if (!native_is_callable(args[1])) return native_wants(vm, "step", "f", "a function", args[1]);
+    if (!native_is_callable(args[1])) {
+        native_wants(vm, "step", "f", "a function", args[1]);
+        error_hint(&vm_tensors(vm)->error, "the loss is computed inside it: opt.step(() -> loss(net(x), y))");
+        return false;
+    }
     bool training = vm_training(vm);
     vm_set_training(vm, true);
     grad_begin(ctx);

@@ -15,11 +15,15 @@ bool index_place(Vm *vm, int64_t index, int64_t size, int axis, int64_t *at)
     *at = index < 0 ? index + size : index;
     if (*at >= 0 && *at < size) return true;
     if (axis < 0) {
-        return vm_fail(vm, ERROR_index, "", "index %lld is out of range for %lld item%s", (long long)index,
-                       (long long)size, size == 1 ? "" : "s");
+        vm_fail(vm, ERROR_index, "", "index %lld is out of range for %lld item%s", (long long)index, (long long)size,
+                size == 1 ? "" : "s");
+    } else {
+        vm_fail(vm, ERROR_index, "", "index %lld is out of range for axis %d of size %lld", (long long)index, axis,
+                (long long)size);
     }
-    return vm_fail(vm, ERROR_index, "", "index %lld is out of range for axis %d of size %lld", (long long)index, axis,
-                   (long long)size);
+    if (size > 0 && index == size)
+        error_hint(&vm_tensors(vm)->error, "counting starts at 0: the last is %lld, or -1", (long long)size - 1);
+    return false;
 }
 
 static bool slice_bound(Vm *vm, Value v, const char *which, int64_t otherwise, int64_t *out)
@@ -64,7 +68,9 @@ static bool wrong_index(Vm *vm, const char *what, Value index)
 {
     char described[96];
     value_describe(index, described, sizeof described);
-    return vm_fail(vm, ERROR_type, "", "%s takes an int or a slice as index, got %s", what, described);
+    vm_fail(vm, ERROR_type, "", "%s takes an int or a slice as index, got %s", what, described);
+    if (index.tag == TAG_FLOAT) error_hint(&vm_tensors(vm)->error, "a // b divides to an int, int(x) cuts a float");
+    return false;
 }
 
 static bool one_subscript(Vm *vm, const char *what, int count, const Subscript *s)
@@ -278,12 +284,13 @@ static bool missing_key(Vm *vm, Value x, Value key)
     bool fine = value_repr(vm, key, &text);
     if (fine) vm_fail(vm, ERROR_key, "", "the map has no key %.200s", text.at ? text.at : "");
     text_free(&text);
-    if (!fine || key.tag != TAG_STRING) return false;
+    if (!fine) return false;
     Suggest suggest;
-    suggest_start(&suggest, key.string->text);
+    suggest_start(&suggest, key.tag == TAG_STRING ? key.string->text : "");
     for (int64_t i = 0; i < x.map->used; i++)
         if (x.map->entry[i].key.tag == TAG_STRING) suggest_offer(&suggest, x.map->entry[i].key.string->text);
     if (suggest.best) error_hint(&vm_tensors(vm)->error, "did you mean \"%.100s\"?", suggest.best);
+    else error_hint(&vm_tensors(vm)->error, "`key in m` asks for it, get(m, key, otherwise) gives something else");
     return false;
 }
 

@@ -62,7 +62,7 @@ static bool unknown_cell(Vm *vm, const char *function, const char *path, const C
     suggest_start(&suggest, path);
     for (int i = 0; i < cells->count; i++) suggest_offer(&suggest, cells->at[i].path);
     vm_fail(vm, ERROR_key, function, "the model has no parameter or buffer %s", path);
-    if (suggest.best) error_hint(&vm_tensors(vm)->error, "did you mean %s?", suggest.best);
+    suggest_hint(&suggest, &vm_tensors(vm)->error);
     return false;
 }
 

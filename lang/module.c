@@ -366,14 +366,13 @@ static void offer_all(Suggest *suggest, const Module *module)
 static bool unknown_name(Vm *vm, const Module *module, const char *name)
 {
     Suggest suggest;
-    const char *habit = suggest_habit(name, strlen(name));
+    for (int i = 0; i < embedded_name_count; i++)
+        if (!strcmp(embedded_names[i].module, name))
+            return vm_fail(vm, ERROR_type, "", "%s is a module: only its members are values", name);
     suggest_start(&suggest, name);
     offer_all(&suggest, module);
     vm_fail(vm, ERROR_name, "", "%s is not defined", name);
-    if (habit)
-        error_hint(&vm->tensors.error, "%s", habit);
-    else if (suggest.best)
-        error_hint(&vm->tensors.error, "did you mean %s?", suggest.best);
+    suggest_hint(&suggest, &vm->tensors.error);
     return false;
 }
 
@@ -430,8 +429,7 @@ static bool no_member(Vm *vm, const Module *module, const char *name)
         if (!strcmp(embedded_names[i].module, module->name))
             suggest_offer(&suggest, embedded_names[i].name);
     vm_fail(vm, ERROR_name, "", "the module %s has no member %s", module->name, name);
-    if (suggest.best)
-        error_hint(&vm->tensors.error, "did you mean %s?", suggest.best);
+    suggest_hint(&suggest, &vm->tensors.error);
     return false;
 }
 

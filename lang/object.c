@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Models and their objects: fields, cells (param and buffer), members, and the check that keeps objects free of cycles:
    what is stored into a field must not lead back to its object. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -242,6 +243,9 @@ bool object_admits(Vm *vm, const Object *object, int index, Value v)
 static Tensor *cell_tensor(Vm *vm, Value v, bool is_param, const char *name)
 {
     Tensor *t = value_to_tensor(&vm->tensors, v);
+    Error *error = &vm->tensors.error;
+    if (!t && !error->op[0])
+        snprintf(error->op, sizeof error->op, "%s", name);
     if (!t)
         return NULL;
     if (t->weak) {
@@ -366,8 +370,7 @@ static bool object_member(Vm *vm, Value v, Site *site, Value *result)
     for (int i = 0; i < object->model->n_methods; i++)
         suggest_offer(&suggest, object->model->constructor->methods[i]->name);
     vm_fail(vm, ERROR_name, "", "%s has no field or method %s", object_model_name(object), site->name);
-    if (suggest.best)
-        error_hint(&vm->tensors.error, "did you mean %s?", suggest.best);
+    suggest_hint(&suggest, &vm->tensors.error);
     return false;
 }
 
@@ -386,6 +389,8 @@ static bool map_member(Vm *vm, const Map *map, const char *name, Value *result)
     vm_fail(vm, ERROR_key, "", "the map has no key \"%s\"", name);
     if (suggest.best)
         error_hint(&vm->tensors.error, "did you mean %s?", suggest.best);
+    else if (name_known(vm, name))
+        error_hint(&vm->tensors.error, "to call the function, write .%s()", name);
     return false;
 }
 
@@ -407,7 +412,9 @@ bool member_get(Vm *vm, Value v, Site *site, Value *result)
     if (found)
         return true;
     vm_fail(vm, ERROR_name, "", "a value of type %s has no member %s", value_type_name(v), site->name);
-    if (name_known(vm, site->name))
+    Suggest suggest;
+    suggest_start(&suggest, site->name);
+    if (!suggest_hint(&suggest, &vm->tensors.error) && name_known(vm, site->name))
         error_hint(&vm->tensors.error, "%s is a function: write .%s()", site->name, site->name);
     return false;
 }

@@ -107,14 +107,13 @@ static bool behind_slashes(const Parser *p, const Token *token)
 
 static const char *habit_of(const Token *token)
 {
-    return token->kind == TOKEN_NAME && token->name ? suggest_habit(token->name, strlen(token->name)) : NULL;
+    return token->kind == TOKEN_NAME && token->name ? suggest_word(token->name, strlen(token->name)) : NULL;
 }
 
 static const char *hint_for(const Parser *p, const Token *token)
 {
     const Token *before = token > p->tokens && !token->first ? token - 1 : NULL;
-    const char *habit = before ? habit_of(before) : NULL;
-    if (!habit) habit = habit_of(token);
+    const char *habit = habit_of(token);
     if (habit) return habit;
     bool star_next = token->kind == TOKEN_SLASH && token[1].kind == TOKEN_STAR
                      && token[1].span.start == token->span.end;
@@ -123,6 +122,9 @@ static const char *hint_for(const Parser *p, const Token *token)
     switch ((TokenKind)token->kind) {
     case TOKEN_IF: case TOKEN_QUESTION: return "a choice is a value too: if c { a } else { b }";
     case TOKEN_FN: return "a function without a name is x -> e or (x, y) -> { … }";
+    case TOKEN_STRING: return before && before->kind == TOKEN_STRING ? "strings are joined by ++" : NULL;
+    case TOKEN_LBRACE:
+        return before && before->kind == TOKEN_RPAREN ? "a function without a name is x -> e or (x, y) -> { … }" : NULL;
     case TOKEN_ELSE: return "else follows the } of an if";
     case TOKEN_CATCH: case TOKEN_FINALLY: return "it follows the } of a try";
     case TOKEN_PLUS: case TOKEN_STAR: case TOKEN_SLASH:
@@ -156,6 +158,8 @@ void parse_unexpected(Parser *p, const char *expected)
     } else if (token->kind == TOKEN_ASSIGN) {
         parse_fail(p, token->span, "compare with ==; assigning is a statement of its own",
                    "an assignment has no value");
+    } else if (p->at > 0 && !token->first && habit_of(token - 1)) {
+        parse_fail(p, token[-1].span, habit_of(token - 1), "there is no %s", token[-1].name);
     } else {
         parse_fail(p, token->span, hint_for(p, token), "expected %s, found %s", expected, found);
     }
@@ -336,7 +340,8 @@ static void end_statement(Parser *p, Node *node)
     }
     if (parse_ended(p)) return;
     const Token *token = parse_token(p);
-    if (node->kind == NODE_EXPR && node->unary.child->kind == NODE_NAME && token->kind == TOKEN_STRING)
+    if (node->kind == NODE_EXPR && node->unary.child->kind == NODE_NAME && token->kind == TOKEN_STRING
+        && !habit_of(token - 1))
         parse_fail(p, token->span, "a call has parentheses: print(x)", "expected a new line or ';', found a string");
     else if (token->kind == TOKEN_RPAREN || token->kind == TOKEN_RBRACKET)
         parse_fail(p, token->span, NULL, "this %s closes nothing", token_info[token->kind].text);
@@ -377,7 +382,9 @@ static NodeList parse_statements(Parser *p, Node *parent, int block)
 static void expect_block(Parser *p, const char *after)
 {
     const Token *token = parse_token(p);
-    if (token->kind == TOKEN_COLON || parse_is_word(p, "then") || parse_is_word(p, "do")) {
+    if (token->kind == TOKEN_COLON && token[-1].kind == TOKEN_INT && !token[1].first) {
+        parse_fail(p, token->span, "write a..b; b itself is not in it", "a range has .. between its ends");
+    } else if (token->kind == TOKEN_COLON || parse_is_word(p, "then") || parse_is_word(p, "do")) {
         parse_note(p, token->span, "a block stands in braces: { … }", "expected '{' after %s", after);
         p->at += !p->failed;
         if (parse_peek(p) == TOKEN_LBRACE) return;

@@ -189,6 +189,10 @@ static Node *parse_operator(Parser *p, Node *left, int tightness)
     }
     p->at++;
     if (token->kind == TOKEN_PIPE) return parse_pipe(p, left, token->span);
+    if (token->kind == TOKEN_RANGE && parse_peek(p) == TOKEN_LBRACE) {
+        parse_fail(p, token->span, "write a..b; while true { … } goes on for ever", "a range has both ends");
+        return left;
+    }
     Node *right = parse_binary(p, tightness + 1);
     if (token->kind != TOKEN_RANGE)
         return binary_node(p, NODE_BINARY, left, token_info[token->kind].op, token->span, right);
@@ -601,7 +605,7 @@ static Node *parse_habit_name(Parser *p, const Token *token)
     }
     bool truth = strcmp(name, "True") == 0, falsehood = strcmp(name, "False") == 0;
     if (!truth && !falsehood && strcmp(name, "None") != 0) return NULL;
-    parse_note(p, token->span, suggest_habit(name, length), "there is no %s", name);
+    parse_note(p, token->span, suggest_word(name, length), "there is no %s", name);
     Node *node = parse_node(p, truth || falsehood ? NODE_BOOL : NODE_NONE, token->span.start);
     node->boolean = truth;
     p->at++;

@@ -42,6 +42,8 @@ static void name_operands(Vm *vm, const Frame *frame)
     const Proto *proto = frame->proto;
     int32_t pc = (int32_t)(frame->pc - proto->code) - 1;
     const Error *error = &vm->tensors.error;
+    if (error->kind == ERROR_gradient)       /* found on the way back, when the op's own site is long left */
+        return;
     /* in nn.f(x) the module is no operand */
     Code w = pc >= 0 ? proto->code[pc] : 0;
     int shift = pc >= 0 && CODE_OP(w) == CODE_CALL_METHOD && proto->sites[CODE_C(w)].of_module;

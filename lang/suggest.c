@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Nearest names by edit distance with swaps, ignoring case, and the table of other languages' words. It knows no scope:
+/* Nearest names by edit distance with swaps, ignoring case, and the table of other languages' words (habits.def). It knows no scope:
    callers offer the names that would have been possible. */
 #include "suggest.h"
 
@@ -64,59 +64,32 @@ void suggest_offer(Suggest *suggest, const char *name)
     }
 }
 
-static const struct { const char *word, *hint; } habits[] = {
-    {"def", "a function is: fn name(x) { … }"},
-    {"function", "a function is: fn name(x) { … }"},
-    {"func", "a function is: fn name(x) { … }"},
-    {"lambda", "a lambda is: x -> …"},
-    {"None", "write none"},
-    {"null", "write none"},
-    {"nil", "write none"},
-    {"NULL", "write none"},
-    {"undefined", "write none"},
-    {"True", "write true"},
-    {"False", "write false"},
-    {"elif", "write else if"},
-    {"elseif", "write else if"},
-    {"elsif", "write else if"},
-    {"end", "blocks end with }"},
-    {"pass", "an empty block is { }"},
-    {"then", "a block is { … }: if condition { … } else { … }"},
-    {"do", "a block is { … }: while condition { … }"},
-    {"class", "models are declared by: model Name(x) { … }"},
-    {"struct", "models are declared by: model Name(x) { … }; plain data is a map {a: 1}"},
-    {"import", "standard modules (nn, data …) need no import; a file is loaded by: use \"./file.tsr\" as name"},
-    {"from", "standard modules (nn, data …) need no import; a file is loaded by: use \"./file.tsr\" as name"},
-    {"require", "standard modules (nn, data …) need no import; a file is loaded by: use \"./file.tsr\" as name"},
-    {"include", "standard modules (nn, data …) need no import; a file is loaded by: use \"./file.tsr\" as name"},
-    {"let", "a variable is made by assigning: name = value"},
-    {"var", "a variable is made by assigning: name = value"},
-    {"const", "a variable is made by assigning: name = value"},
-    {"local", "a variable is made by assigning: name = value"},
-    {"global", "module variables are read everywhere; a function gives its result by its value"},
-    {"nonlocal", "a lambda copies the variables that it mentions; it gives its result by its value"},
-    {"except", "errors are caught by: try { … } catch e { … }"},
-    {"raise", "write throw"},
-    {"with", "there is no with; no_grad is not needed either: gradients are recorded only where they are asked for"},
-    {"yield", "there are no generators; return a list"},
-    {"async", "there is no async"},
-    {"await", "there is no await"},
-    {"del", "variables need no deleting; remove(map, key) takes a key out"},
-    {"is", "compare with ==, or same(a, b) for whole tensors and lists"},
-    {"switch", "write if … else if … else"},
-    {"match", "write if … else if … else"},
-    {"foreach", "write for x in xs { … }"},
-    {"torch", "ops are functions here: zeros(2, 3), softmax(x, -1); layers are in nn"},
-    {"np", "ops are functions here: zeros(2, 3), sum(x, 0)"},
-    {"numpy", "ops are functions here: zeros(2, 3), sum(x, 0)"},
-    {"tf", "ops are functions here: zeros(2, 3), softmax(x, -1); layers are in nn"},
-    {"F", "ops are functions here: softmax(x, -1), relu(x); losses are in nn"},
-    {"no_grad", "gradients are recorded only inside opt.step(f), grad and value_and_grad: nothing to switch off"},
+static const struct { const char *text, *hint; bool syntax; } habits[] = {
+#define WORD(text, hint) {text, hint, true},
+#define NAME(text, hint) {text, hint, false},
+#include "habits.def"
+#undef WORD
+#undef NAME
 };
 
-const char *suggest_habit(const char *word, size_t length)
+static const char *find_habit(const char *word, size_t length, bool names)
 {
     for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
-        if (strlen(habits[i].word) == length && memcmp(habits[i].word, word, length) == 0) return habits[i].hint;
+        if ((names || habits[i].syntax) && strlen(habits[i].text) == length
+            && memcmp(habits[i].text, word, length) == 0)
+            return habits[i].hint;
     return NULL;
+}
+
+const char *suggest_word(const char *word, size_t length)
+{
+    return find_habit(word, length, false);
+}
+
+bool suggest_hint(const Suggest *suggest, Error *error)
+{
+    const char *habit = find_habit(suggest->wanted, suggest->length, true);
+    if (habit) error_hint(error, "%s", habit);
+    else if (suggest->best) error_hint(error, "did you mean %s?", suggest->best);
+    return habit || suggest->best;
 }

@@ -3,7 +3,10 @@
 #ifndef TESSERA_SUGGEST_H
 #define TESSERA_SUGGEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+#include "../tensor/error.h"
 
 typedef struct Suggest {
     const char *wanted;
@@ -17,7 +20,10 @@ typedef struct Suggest {
 void suggest_start(Suggest *suggest, const char *wanted);
 void suggest_offer(Suggest *suggest, const char *name);
 
-/* What somebody who types [word] by habit should write: "write none" for None; NULL when the word means nothing. */
-const char *suggest_habit(const char *word, size_t length);
+/* Gives [error] its hint: what habits.def says of the wanted name, else the best one offered. False: nothing known. */
+bool suggest_hint(const Suggest *suggest, Error *error);
+
+/* What to write instead of a word of another language's syntax: "write none" for None; NULL when it is none. */
+const char *suggest_word(const char *word, size_t length);
 
 #endif

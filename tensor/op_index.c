@@ -99,8 +99,11 @@ static int64_t index_at(const Tensor *index, int64_t offset)
 
 static bool out_of_range(OpCall *call, int64_t index, int axis, int64_t size)
 {
-    return op_error(call, ERROR_index, "index %lld is out of range for axis %d of size %lld", (long long)index, axis,
-                    (long long)size);
+    op_error(call, ERROR_index, "index %lld is out of range for axis %d of size %lld", (long long)index, axis,
+             (long long)size);
+    if (size > 0 && index == size)
+        error_hint(&call->ctx->error, "counting starts at 0: the last is %lld, or -1", (long long)size - 1);
+    return false;
 }
 
 /* Fills p->at: checks, wraps and combines in[from..] into row numbers. [shape] is x's. */

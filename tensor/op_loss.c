@@ -45,7 +45,13 @@ bool shape_cross_entropy(OpCall *call)
     if (!(smoothing >= 0.0 && smoothing <= 1.0))
         return op_error(call, ERROR_value, "label_smoothing must be between 0 and 1, got %g", smoothing);
     if (!has_labels(target)) {
-        if (!needs_float(call, 1) || !same_shapes(call)) return false;
+        if (!needs_float(call, 1)) return false;
+        if (target->ndim == 1) {
+            op_error(call, ERROR_dtype, "labels must be ints, got %s", dtype_name((Dtype)target->dtype));
+            error_hint(&call->ctx->error, "write i64(labels)");
+            return false;
+        }
+        if (!same_shapes(call)) return false;
     } else if (target->ndim != 1 || target->shape[0] != x->shape[0]) {
         char shape[96];
         shape_format(target->ndim, target->shape, shape, sizeof shape);

@@ -509,14 +509,14 @@ static void test_habits(void)
     expect_errors("a && b\nc || d\n!e", "1:3 there is no && <write and> | 2:3 there is no || <write or> | 3:1 there is no ! <write not>");
     expect_errors("x ** 2\nf(**k)", "1:3 there is no ** <powers are x ^ 2; arguments are spread by ..> | "
                   "2:3 there is no ** <powers are x ^ 2; arguments are spread by ..>");
-    expect_errors("import torch as th", "1:8 expected a new line or ';', found 'torch' <standard modules (nn, data …) need no "
+    expect_errors("import torch as th", "1:1 there is no import <standard modules (nn, data …) need no "
                   "import; a file is loaded by: use \"./file.tsr\" as name>");
-    expect_errors("let x = 3", "1:5 expected a new line or ';', found 'x' <a variable is made by assigning: name = value>");
-    expect_errors("f = lambda x: x", "1:12 expected a new line or ';', found 'x' <a lambda is: x -> …>");
+    expect_errors("let x = 3", "1:1 there is no let <a variable is made by assigning: name = value>");
+    expect_errors("f = lambda x: x", "1:5 there is no lambda <a lambda is: x -> …>");
     expect_errors("x = 3 // three of", "1:16 expected a new line or ';', found 'of' <// divides and rounds down; comments begin with #>");
     expect_errors("// text", "1:1 expected a value, found '//' <comments begin with #>");
     expect_errors("/* text */", "1:1 expected a value, found '/' <comments begin with #>");
-    expect_errors("class A(B) { }", "1:7 expected a new line or ';', found 'A' <models are declared by: model Name(x) { … }>");
+    expect_errors("class A(B) { }", "1:1 there is no class <models are declared by: model Name(x) { … }>");
     expect_errors("x = a if c else b", "1:7 expected a new line or ';', found 'if' <a choice is a value too: if c { a } else { b }>");
     expect_errors("sum(x for x in xs)", "1:7 a comprehension stands in [ ] <put the comprehension in brackets: sum([x^2 for x in xs])>");
     expect_errors("print \"a\"", "1:7 expected a new line or ';', found a string <a call has parentheses: print(x)>");
