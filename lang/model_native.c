@@ -66,6 +66,17 @@ static bool unknown_cell(Vm *vm, const char *function, const char *path, const C
     return false;
 }
 
+static bool no_value(Vm *vm, const char *function, const char *path, const Map *map)
+{
+    Suggest suggest;
+    suggest_start(&suggest, path);
+    for (int64_t i = 0; i < map->used; i++)
+        if (map->entry[i].key.tag == TAG_STRING) suggest_offer(&suggest, map->entry[i].key.string->text);
+    vm_fail(vm, ERROR_key, function, "the map has no value for parameter %s", path);
+    if (suggest.best) error_hint(&vm_tensors(vm)->error, "the nearest name in the map is %.100s", suggest.best);
+    return false;
+}
+
 /* Every name known, every cell of the first [n_required] given, every dtype and shape right. */
 static bool check_assignment(Vm *vm, const char *function, const CellList *cells, int n_required, const Map *map)
 {
@@ -75,7 +86,7 @@ static bool check_assignment(Vm *vm, const char *function, const CellList *cells
         const Cell *cell = &cells->at[i];
         if (!map_get_text(map, cell->path, &v)) {
             if (i >= n_required) continue;
-            return vm_fail(vm, ERROR_key, function, "the map has no value for parameter %s", cell->path);
+            return no_value(vm, function, cell->path, map);
         }
         used++;
         char have[128], want[128];

@@ -115,6 +115,8 @@ bool do_append(Vm *vm, Value *slot, Value v)
         value_release(v);
         return fine;
     }
+    if (slot->tag == TAG_STRING && v.tag == TAG_STRING)
+        return string_append(slot, v) || vm_out_of_memory(vm);
     if (!arith_binary(vm, OPERATOR_CONCAT, *slot, v, &result))
         return false;
     value_set(slot, result);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Strings: immutable UTF-8 with a count of codepoints that is taken on first need. What strings can do in programs
-   stands in the natives; here is only how they are made. Invariant: text is valid UTF-8 and ends in a 0. */
+/* Strings: UTF-8 that never changes while two hold it, with a count of codepoints that is taken on first need. What
+   strings can do in programs stands in the natives; here is only how they are made. Invariant: text is valid UTF-8 and
+   ends in a 0. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,7 @@ static String *allocate(size_t length)
     String *string = heap_new(sizeof *string + length + 1);
     if (!string)
         return NULL;
-    string->length = (uint32_t)length;
+    string->length = string->room = (uint32_t)length;
     string->codepoints = UINT32_MAX;
     return string;
 }
@@ -41,6 +42,37 @@ Value string_concat(Value a, Value b)
     memcpy(string->text, a.string->text, a.string->length);
     memcpy(string->text + a.string->length, b.string->text, b.string->length);
     return (Value){.tag = TAG_STRING, .string = string};
+}
+
+/* Room for [length] bytes and half as many again, so that appending takes constant time on average. */
+static String *grow(String *string, size_t length)
+{
+    size_t room = length + length / 2 < UINT32_MAX ? length + length / 2 : UINT32_MAX - 1;
+    String *wider = realloc(string, sizeof *string + room + 1);
+    if (wider)
+        wider->room = (uint32_t)room;
+    return wider;
+}
+
+bool string_append(Value *to, Value more)
+{
+    String *string = to->string;
+    size_t length = (size_t)string->length + more.string->length;
+    if (string->refs > 1 || string == more.string) {
+        Value joined = string_concat(*to, more);
+        if (joined.tag == TAG_UNDEFINED)
+            return false;
+        value_set(to, joined);
+        return true;
+    }
+    if (length >= UINT32_MAX || (length > string->room && !(string = grow(string, length))))
+        return false;
+    to->string = string;
+    memcpy(string->text + string->length, more.string->text, more.string->length + (size_t)1);
+    string->length = (uint32_t)length;
+    string->hash = 0;
+    string->codepoints = UINT32_MAX;
+    return true;
 }
 
 void string_free(String *string)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Nearest names by edit distance with swaps, ignoring case, and the table of other languages' words (habits.def). It knows no scope:
-   callers offer the names that would have been possible. */
+/* Nearest names by edit distance with swaps, ignoring case, and the table of other languages' words (habits.def). It
+   knows no scope: callers offer the names that would have been possible. */
 #include "suggest.h"
 
 #include <ctype.h>

@@ -59,6 +59,7 @@ typedef struct String {
     uint32_t length;          /* bytes */
     uint32_t hash;            /* 0: not computed */
     uint32_t codepoints;      /* UINT32_MAX: not counted; == length: ASCII, indexing is direct */
+    uint32_t room;            /* bytes for the text, without the terminator */
     char text[];              /* UTF-8, terminated */
 } String;
 
@@ -121,6 +122,7 @@ int64_t value_live_objects(void);                          /* heap objects alive
 Value string_new(const char *text, size_t length);         /* TAG_UNDEFINED when memory is out; so below */
 Value string_from(const char *text);
 Value string_concat(Value a, Value b);
+bool string_append(Value *to, Value more);     /* *to ++= more, in place if nobody else holds it; false: no memory */
 Value list_new(int64_t room);                              /* empty */
 Value tuple_new(int64_t count);                            /* filled with NONE */
 bool list_push_take(List *list, Value owned);              /* only while unshared */
