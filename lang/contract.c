@@ -150,6 +150,7 @@ typedef struct Known {
     bool bound;
     int64_t size;
     const char *in;           /* the argument that bound it; NULL: no axis did */
+    int item;                 /* of a list or tuple; -1: the argument itself */
     int axis;
     int n_pack;
     int64_t pack[TENSOR_MAX_DIMS];
@@ -161,11 +162,26 @@ typedef struct Check {
     Value *r;
     Known known[CONTRACT_NAMES];
     const char *what;         /* argument or result that is looked at */
+    int item;                 /* which item of it, -1: itself */
+    char shown[80];           /* what(k) of an item */
     int input;
     bool expressions;         /* the second pass */
     bool waiting;             /* an expression has more than one unknown as yet */
     bool news;
 } Check;
+
+static const char *item_name(const char *of, int item, char *text, size_t size)
+{
+    if (item < 0)
+        return of;
+    snprintf(text, size, "%s[%d]", of, item);
+    return text;
+}
+
+static const char *what(Check *k)
+{
+    return item_name(k->what, k->item, k->shown, sizeof k->shown);
+}
 
 static bool operand_error(Check *k, ErrorKind kind, Value v, const char *message)
 {
@@ -188,8 +204,9 @@ static void source_text(const Check *k, int name, char *text, size_t size)
 {
     const ContractName *n = &k->contract->names[name];
     const Known *known = &k->known[name];
+    char item[80];
     if (known->in)
-        snprintf(text, size, "axis %d of %s", known->axis, known->in);
+        snprintf(text, size, "axis %d of %s", known->axis, item_name(known->in, known->item, item, sizeof item));
     else
         snprintf(text, size, "%s", n->source == NAME_PARAMETER ? "the argument"
                                    : n->source == NAME_OF_FIELD ? "the field"
@@ -201,13 +218,13 @@ static bool wrong_size(Check *k, Value v, const AxisRule *axis, int at, int64_t 
     char message[400], source[120] = "";
     if (axis->name >= 0) {
         source_text(k, axis->name, source, sizeof source);
-        snprintf(message, sizeof message, "axis %d of %s is %lld, but %s is %lld (%s)", at, k->what, (long long)got,
+        snprintf(message, sizeof message, "axis %d of %s is %lld, but %s is %lld (%s)", at, what(k), (long long)got,
                  k->contract->names[axis->name].name, (long long)wanted, source);
     } else if (axis->size->kind == SIZE_INT) {
-        snprintf(message, sizeof message, "axis %d of %s is %lld, not %lld", at, k->what, (long long)got,
+        snprintf(message, sizeof message, "axis %d of %s is %lld, not %lld", at, what(k), (long long)got,
                  (long long)wanted);
     } else {
-        int n = snprintf(message, sizeof message, "axis %d of %s is %lld, but %s is %lld", at, k->what, (long long)got,
+        int n = snprintf(message, sizeof message, "axis %d of %s is %lld, but %s is %lld", at, what(k), (long long)got,
                          axis->text, (long long)wanted);
         const char *open = " (";
         for (int i = 0; i < k->contract->n_names && n > 0 && n < 300; i++) {
@@ -277,6 +294,7 @@ static void bind_size(Check *k, int name, int64_t size, int axis)
     k->known[name].bound = k->news = true;
     k->known[name].size = size;
     k->known[name].in = k->what;
+    k->known[name].item = k->item;
     k->known[name].axis = axis;
 }
 
@@ -290,7 +308,7 @@ static bool check_expression(Check *k, Value v, const AxisRule *axis, int at, in
     }
     if (!work_out(k, axis->size, which, &a, &b)) {
         char message[300];
-        snprintf(message, sizeof message, "%s in the contract of %s cannot be worked out", axis->text, k->what);
+        snprintf(message, sizeof message, "%s in the contract of %s cannot be worked out", axis->text, what(k));
         return operand_error(k, ERROR_shape, v, message);
     }
     if (n == 0)
@@ -299,7 +317,7 @@ static bool check_expression(Check *k, Value v, const AxisRule *axis, int at, in
         return true;
     if (a == 0 || (got - b) % a != 0) {
         char message[300];
-        snprintf(message, sizeof message, "axis %d of %s is %lld, which no %s makes %s", at, k->what, (long long)got,
+        snprintf(message, sizeof message, "axis %d of %s is %lld, which no %s makes %s", at, what(k), (long long)got,
                  k->contract->names[which].name, axis->text);
         return operand_error(k, ERROR_shape, v, message);
     }
@@ -337,16 +355,17 @@ static bool check_pack(Check *k, Value v, const AxisRule *axis, int first, int c
         known->bound = true;
         known->n_pack = count;
         known->in = k->what;
+        known->item = k->item;
         memcpy(known->pack, shape + first, (size_t)count * sizeof *shape);
         return true;
     }
     if (known->n_pack == count && !memcmp(known->pack, shape + first, (size_t)count * sizeof *shape))
         return true;
-    char got[96], wanted[96], message[400];
+    char got[96], wanted[96], message[400], item[80];
     shape_format(count, shape + first, got, sizeof got);
     shape_format(known->n_pack, known->pack, wanted, sizeof wanted);
-    snprintf(message, sizeof message, "..%s is %s in %s, but %s in %s",
-             k->contract->names[axis->name].name, got, k->what, wanted, known->in ? known->in : "the arguments");
+    snprintf(message, sizeof message, "..%s is %s in %s, but %s in %s", k->contract->names[axis->name].name, got, what(k),
+             wanted, known->in ? item_name(known->in, known->item, item, sizeof item) : "the arguments");
     return operand_error(k, ERROR_shape, v, message);
 }
 
@@ -355,11 +374,11 @@ static bool check_shape(Check *k, const Rule *rule, Value v, Dtype dtype, int nd
     char message[400];
     int fixed = rule->n_axes - (rule->rest >= 0);
     if (rule->word && !k->expressions && !dtype_fits(rule->word, dtype)) {
-        snprintf(message, sizeof message, "%s must be %s, got %s", k->what, rule->text, dtype_name(dtype));
+        snprintf(message, sizeof message, "%s must be %s, got %s", what(k), rule->text, dtype_name(dtype));
         return operand_error(k, ERROR_dtype, v, message);
     }
     if (rule->rest >= 0 ? ndim < fixed : ndim != fixed) {
-        snprintf(message, sizeof message, "%s must be %s, with %s%d ax%s, got %d", k->what, rule->text,
+        snprintf(message, sizeof message, "%s must be %s, with %s%d ax%s, got %d", what(k), rule->text,
                  rule->rest >= 0 ? "at least " : "", fixed, fixed == 1 ? "is" : "es", ndim);
         return operand_error(k, ERROR_shape, v, message);
     }
@@ -382,7 +401,7 @@ static bool not_a_tensor(Check *k, const Rule *rule, Value v)
     char type[96], message[300];
     error_clear(&k->vm->tensors.error);
     value_describe(v, type, sizeof type);
-    snprintf(message, sizeof message, "%s must be a tensor %s, got %s", k->what, rule->text, type);
+    snprintf(message, sizeof message, "%s must be a tensor %s, got %s", what(k), rule->text, type);
     return operand_error(k, ERROR_type, v, message);
 }
 
@@ -406,12 +425,16 @@ static bool check_items(Check *k, const Rule *rule, Value v)
     char type[96], message[300];
     if (v.tag != (list ? TAG_LIST : TAG_TUPLE) || (!list && v.list->count != rule->n_items)) {
         value_describe(v, type, sizeof type);
-        snprintf(message, sizeof message, "%s must be %s, got %s", k->what, rule->text, type);
+        snprintf(message, sizeof message, "%s must be %s, got %s", what(k), rule->text, type);
         return operand_error(k, ERROR_type, v, message);
     }
-    for (int64_t i = 0; i < v.list->count; i++)
+    int outside = k->item;
+    for (int64_t i = 0; i < v.list->count; i++) {
+        k->item = (int)i;
         if (!check_value(k, rule->item[list ? 0 : i], v.list->at[i]))
             return false;
+    }
+    k->item = outside;
     return true;
 }
 
@@ -429,7 +452,7 @@ static bool check_value(Check *k, const Rule *rule, Value v)
     if (k->expressions || word_fits(rule->word, v))
         return true;
     value_describe(v, type, sizeof type);
-    snprintf(message, sizeof message, "%s must be %s, got %s", k->what, rule->text, type);
+    snprintf(message, sizeof message, "%s must be %s, got %s", what(k), rule->text, type);
     return operand_error(k, ERROR_type, v, message);
 }
 
@@ -440,6 +463,7 @@ static void start(Check *k, Vm *vm, const Contract *contract, Value *r)
     k->vm = vm;
     k->contract = contract;
     k->r = r;
+    k->item = -1;
     k->expressions = k->waiting = k->news = false;
 }
 
