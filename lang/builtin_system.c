@@ -151,28 +151,17 @@ static bool is_file(const char *path)
     return stat(path, &info) == 0 && S_ISREG(info.st_mode);
 }
 
-/* The folder of the program, with a final slash. */
-static bool program_folder(char *buffer, size_t size)
-{
-    ssize_t length = readlink("/proc/self/exe", buffer, size - 1);
-    if (length <= 0) return false;
-    buffer[length] = '\0';
-    char *slash = strrchr(buffer, '/');
-    if (!slash) return false;
-    slash[1] = '\0';
-    return true;
-}
-
 bool native__resource(Vm *vm, const Value *args, Value *result)
 {
     char folder[2048], path[4096];
     const char *name = args[0].string->text, *data = getenv("TESSERA_DATA");
-    bool near_program = program_folder(folder, sizeof folder);
+    runtime_program_folder(folder, sizeof folder);
+    bool near_program = folder[0];
     for (int i = 0; i < 5; i++) {
         if (i == 0 && data) snprintf(path, sizeof path, "%s/%s", data, name);
-        else if (i == 1 && near_program) snprintf(path, sizeof path, "%sdata/%s", folder, name);
-        else if (i == 2 && near_program) snprintf(path, sizeof path, "%s../data/%s", folder, name);
-        else if (i == 3 && near_program) snprintf(path, sizeof path, "%s../share/tessera/%s", folder, name);
+        else if (i == 1 && near_program) snprintf(path, sizeof path, "%s/data/%s", folder, name);
+        else if (i == 2 && near_program) snprintf(path, sizeof path, "%s/../data/%s", folder, name);
+        else if (i == 3 && near_program) snprintf(path, sizeof path, "%s/../share/tessera/%s", folder, name);
         else if (i == 4) snprintf(path, sizeof path, "%s/%s", PKGDATADIR, name);
         else continue;
         if (is_file(path)) return native_give(vm, string_from(path), result);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -120,21 +121,26 @@ static void *open_at(Error *error, const char *folder, const char *middle, const
     return entry;
 }
 
-/* The folder of the running program, "" when unknown. */
-static void program_folder(char *folder, size_t size)
+void runtime_program_folder(char *folder, size_t size)
 {
-    ssize_t length = readlink("/proc/self/exe", folder, size - 1);
-    folder[length > 0 ? length : 0] = '\0';
-    char *slash = strrchr(folder, '/');
+    char path[PATH_MAX] = "", started[PATH_MAX];
+    const char *name = (const char *)getauxval(AT_EXECFN);
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (length > 0)
+        path[length] = '\0';
+    else if (name && realpath(name, started))    /* a root folder without /proc */
+        memcpy(path, started, sizeof path);
+    char *slash = strrchr(path, '/');
     if (slash)
         *slash = '\0';
+    snprintf(folder, size, "%s", path);
 }
 
 void *runtime_open_module(Error *error, const char *name)
 {
     char folder[PATH_MAX];
     const char *asked = getenv("TESSERA_MODULES");
-    program_folder(folder, sizeof folder);
+    runtime_program_folder(folder, sizeof folder);
     void *entry = asked ? open_at(error, asked, "", name) : NULL;
     if (!entry && error->kind == ERROR_NONE && folder[0])
         entry = open_at(error, folder, "/.libs", name);

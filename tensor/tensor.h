@@ -225,6 +225,8 @@ void runtime_info(RuntimeInfo *info, bool open_blas);
 void runtime_set_threads(int threads);              /* 0: as many as the cores granted */
 int64_t runtime_live_tensors(void);
 double runtime_measure_gflops(TensorContext *context, int threads);    /* f32 GEMM */
+/* The folder of the running program, "" when unknown. */
+void runtime_program_folder(char *folder, size_t size);
 /* Opens an optional part of Tessera ("repl", "media" …) from beside the program or the library folder and returns its
    entry symbol `tessera_module_NAME`, or NULL with the error filled. */
 void *runtime_open_module(Error *error, const char *name);
