@@ -127,13 +127,13 @@ static Rule *rule_new(Maker *m, const Node *node)
         return rule;
     }
     Dtype dtype;
-    if (rule->word && !contract_word_known(rule->word) && rule->word[0] >= 'a' && rule->word[0] <= 'z' &&
-        !strchr(rule->word, '.'))
-        compile_error(c, node->span, "shapes stand in [ ], other words are int num str fn bool map list tensor and "
-                      "the names of models", "%s is no type", rule->word);
     if (rule->kind == CONTRACT_SHAPE && rule->word && !dtype_from_name(rule->word, &dtype) &&
         !contract_word_known(rule->word))
         compile_error(c, node->span, "write f32[…], float[…], int[…] or bool[…]", "%s is no dtype", rule->word);
+    else if (rule->word && !contract_word_known(rule->word) && rule->word[0] >= 'a' && rule->word[0] <= 'z' &&
+             !strchr(rule->word, '.'))
+        compile_error(c, node->span, "shapes stand in [ ], other words are int num str fn bool map list tensor and "
+                      "the names of models", "%s is no type", rule->word);
     for (int i = 0; i < node->contract.n_axes; i++) {
         const Axis *axis = &node->contract.axes[i];
         axis_rule(m, axis, &rule->axes[i]);

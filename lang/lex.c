@@ -4,6 +4,7 @@
    FORMAT_MIDDLE …, FORMAT_END; the text pieces are decoded here. */
 #include "lex.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -490,7 +491,9 @@ static void lex_habit(Lexer *lexer, TokenKind kind, uint32_t start)
 {
     char message[32];
     snprintf(message, sizeof message, "there is no %s", token_info[kind].text);
-    complain(lexer, start, lexer->at, read_as[kind].hint, message);
+    bool of_name = kind == TOKEN_BANG && start > 0 && isalnum((unsigned char)lexer->text[start - 1]);
+    complain(lexer, start, lexer->at,
+             of_name ? "names have no !; a value is appended by xs ++= [x]" : read_as[kind].hint, message);
     emit(lexer, (TokenKind)read_as[kind].kind, start);
 }
 
