@@ -449,6 +449,22 @@ void if_value(Fn *fn, Node *node, int want)
     flow_join(&fn->flow, &then);
 }
 
+/* Ends what [guard] covers, which jumps over the handler to [end], and begins the handler: it knows of a name what was
+   known [before] or may have become known on the way. Returns the register of the error. */
+static int begin_handler(Fn *fn, Context *guard, Flow before, Jumps *end, Span span)
+{
+    fn->context = guard->up;
+    if (!fn->flow.dead)
+        jump_to(fn, end, CODE_JUMP, 0, span);
+    context_close(fn, guard, fn->proto->n_code);
+    for (int i = 0; i < FLOW_WORDS; i++)
+        before.maybe[i] |= fn->flow.maybe[i];
+    fn->flow = before;
+    int error = temp(fn);
+    emit3(fn, CODE_CATCH, error, 0, 0, span);
+    return error;
+}
+
 static void catch_part(Fn *fn, Node *node, int want)
 {
     Context guard;
@@ -457,16 +473,8 @@ static void catch_part(Fn *fn, Node *node, int want)
     context_open(fn, &guard, HANDLER_CATCH, NULL, 0);
     Flow before = fn->flow;
     block(fn, node->attempt.body, want);
-    fn->context = guard.up;
     Flow after = fn->flow;
-    if (!fn->flow.dead)
-        jump_to(fn, &end, CODE_JUMP, 0, node->span);
-    context_close(fn, &guard, fn->proto->n_code);
-    for (int i = 0; i < FLOW_WORDS; i++)
-        before.maybe[i] |= after.maybe[i];
-    fn->flow = before;
-    int error = temp(fn);
-    emit3(fn, CODE_CATCH, error, 0, 0, node->span);
+    int error = begin_handler(fn, &guard, before, &end, node->span);
     if (node->attempt.name)
         bind(fn, compile_name(fn->c, node->attempt.name), error, false);
     block(fn, node->attempt.handler, want);
@@ -490,16 +498,8 @@ void try_value(Fn *fn, Node *node, int want)
         catch_part(fn, node, want);
     else
         block(fn, node->attempt.body, want);
-    fn->context = guard.up;
     Flow after = fn->flow;
-    if (!after.dead)
-        jump_to(fn, &over, CODE_JUMP, 0, node->span);
-    context_close(fn, &guard, fn->proto->n_code);
-    for (int i = 0; i < FLOW_WORDS; i++)
-        before.maybe[i] |= after.maybe[i];
-    fn->flow = before;
-    int error = temp(fn);
-    emit3(fn, CODE_CATCH, error, 0, 0, node->span);
+    int error = begin_handler(fn, &guard, before, &over, node->span);
     block(fn, node->attempt.finally, -1);
     emit3(fn, CODE_RETHROW, error, 0, 0, node->span);
     fn->top = error;

@@ -131,13 +131,17 @@ bool map_set_take(Map *map, Value key, Value owned)
     return true;
 }
 
-bool map_get(const Map *map, Value key, Value *out)
+/* The entry that holds [key], or -1. */
+static int64_t entry_of(const Map *map, Value key)
 {
     int64_t at;
     key = map_key(key);
-    if (!map->count || !value_hashable(key))
-        return false;
-    int64_t index = find(map, key, value_hash(key), &at);
+    return map->count && value_hashable(key) ? find(map, key, value_hash(key), &at) : -1;
+}
+
+bool map_get(const Map *map, Value key, Value *out)
+{
+    int64_t index = entry_of(map, key);
     if (index < 0)
         return false;
     *out = map->entry[index].value;
@@ -164,19 +168,13 @@ bool map_get_text(const Map *map, const char *key, Value *out)
 
 Value *map_slot(Map *map, Value key)
 {
-    int64_t at;
-    key = map_key(key);
-    int64_t index = map->count && value_hashable(key) ? find(map, key, value_hash(key), &at) : -1;
+    int64_t index = entry_of(map, key);
     return index < 0 ? NULL : &map->entry[index].value;
 }
 
 bool map_remove(Map *map, Value key)
 {
-    int64_t at;
-    key = map_key(key);
-    if (!map->count || !value_hashable(key))
-        return false;
-    int64_t index = find(map, key, value_hash(key), &at);
+    int64_t index = entry_of(map, key);
     if (index < 0)
         return false;
     MapEntry old = map->entry[index];
