@@ -225,7 +225,7 @@ Tensor *value_to_tensor(TensorContext *context, Value v)
 static Value unbox_take(Tensor *owned, bool plain)
 {
     if (!owned) return VALUE_UNDEFINED;
-    if (owned->ndim != 0 || owned->node) return (Value){.tag = TAG_TENSOR, .tensor = owned};
+    if (owned->ndim != 0 || owned->node || owned->meta) return (Value){.tag = TAG_TENSOR, .tensor = owned};
     Dtype dtype = (Dtype)owned->dtype;
     Value v;
     if (dtype_class(dtype) == CLASS_FLOAT) {

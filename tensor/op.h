@@ -103,6 +103,9 @@ OpGrad unary_grad, binary_grad;
 #define OP(name, signature, shape, ...) OpShape shape; OpRun name##_run; OpGrad name##_grad;
 #include "ops.h"
 
+/* Called by shape rules and composites that look at values: false, with the error set, in a dry run. */
+bool op_reads_values(OpCall *call);
+
 /* Errors of ops: fill op name and operands by themselves. `return op_error(call, ERROR_shape, "…", …);` */
 bool op_error(OpCall *call, ErrorKind kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
 

@@ -707,6 +707,7 @@ static int64_t count_nonzero(const Tensor *x)
 bool shape_nonzero(OpCall *call)
 {
     const Tensor *x = call->in[0];
+    if (!op_reads_values(call)) return false;
     call->spec[0] = (TensorSpec){DTYPE_i64, 2, {count_nonzero(x), x->ndim}};
     return true;
 }

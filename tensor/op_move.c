@@ -802,7 +802,8 @@ bool to_run(OpCall *call)
     Tensor *x = call->in[0];
     Dtype dtype = call->attr[0].dtype;
     bool same = dtype == (Dtype)x->dtype;
-    Tensor *y = same ? view_of(call, x, x->ndim, x->shape, x->stride, 0) : tensor_cast(call->ctx, x, dtype);
+    Tensor *y = call->ctx->meta ? tensor_meta(call->ctx, dtype, x->ndim, x->shape)
+                : same ? view_of(call, x, x->ndim, x->shape, x->stride, 0) : tensor_cast(call->ctx, x, dtype);
     if (y != NULL) y->weak = false;                                /* its dtype was asked for */
     return finish(call, y);
 }
@@ -817,7 +818,8 @@ bool to_grad(GradCall *g)
 bool contiguous_run(OpCall *call)
 {
     Tensor *x = call->in[0];
-    if (tensor_is_contiguous(x)) return finish(call, view_of(call, x, x->ndim, x->shape, x->stride, 0));
+    if (tensor_is_contiguous(x) || x->meta)
+        return finish(call, view_of(call, x, x->ndim, x->shape, x->stride, 0));
     return finish(call, tensor_copy(call->ctx, x));
 }
 

@@ -65,6 +65,11 @@ bool op_error(OpCall *call, ErrorKind kind, const char *format, ...)
     return false;
 }
 
+bool op_reads_values(OpCall *call)
+{
+    return !call->ctx->meta || op_error(call, ERROR_internal, "the shape of the result depends on values");
+}
+
 void op_error_complete(OpCall *call)
 {
     if (call->ctx->error.kind == ERROR_NONE)

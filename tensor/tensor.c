@@ -7,6 +7,8 @@
 
 #include "core.h"
 
+enum { META_BYTES = 1 << 16 };   /* what a dry run may compute, the small tensors that some ops make on their way */
+
 static _Atomic(int64_t) live_tensors;
 
 int64_t tensor_live_count(void)
@@ -47,6 +49,7 @@ static Tensor *new_head(TensorContext *context, Dtype dtype)
     tensor->dtype = (uint8_t)dtype;
     tensor->ndim = 0;
     tensor->weak = false;
+    tensor->meta = false;
     tensor->data = (char *)tensor->scalar.bytes;
     tensor->storage = NULL;
     tensor->node = NULL;
@@ -106,6 +109,10 @@ Tensor *tensor_new(TensorContext *context, Dtype dtype, int ndim, const int64_t 
     size_t bytes;
     if (!dense_bytes(context, dtype, ndim, shape, &bytes))
         return NULL;
+    if (context->meta && bytes > META_BYTES) {
+        error_set(&context->error, ERROR_internal, "", "a dry run computes no large tensors");
+        return NULL;
+    }
     Tensor *tensor = new_head(context, dtype);
     if (!tensor)
         return NULL;
@@ -116,6 +123,29 @@ Tensor *tensor_new(TensorContext *context, Dtype dtype, int ndim, const int64_t 
         return NULL;
     }
     tensor->data = tensor->storage->data;
+    return tensor;
+}
+
+Tensor *tensor_meta(TensorContext *context, Dtype dtype, int ndim, const int64_t *shape)
+{
+    size_t bytes;
+    if (!dense_bytes(context, dtype, ndim, shape, &bytes))
+        return NULL;
+    Tensor *tensor = new_head(context, dtype);
+    if (!tensor)
+        return NULL;
+    tensor->storage = storage_new(&context->error, sizeof tensor->scalar);
+    if (!tensor->storage) {
+        tensor_release(tensor);
+        return NULL;
+    }
+    tensor->meta = true;
+    tensor->ndim = (uint8_t)ndim;
+    for (int i = 0; i < ndim; i++) {
+        tensor->shape[i] = shape[i];
+        tensor->stride[i] = 0;
+    }
+    tensor->data = memset(tensor->storage->data, 0, sizeof tensor->scalar);
     return tensor;
 }
 
@@ -196,6 +226,7 @@ Tensor *tensor_view(TensorContext *context, const Tensor *tensor, int ndim, cons
     Tensor *view = new_head(context, (Dtype)tensor->dtype);
     if (!view)
         return NULL;
+    view->meta = tensor->meta;
     view->ndim = (uint8_t)ndim;
     for (int i = 0; i < ndim; i++) {
         view->shape[i] = shape[i];

@@ -52,6 +52,7 @@ typedef struct Tensor {
     uint8_t ndim;
     bool weak;                /* a plain number (f64 or i64): does not decide the dtype of a result; elementwise rows
                                  of plain numbers alone give plain numbers again */
+    bool meta;                /* made by a dry run: only its shape and dtype mean something */
     int64_t shape[TENSOR_MAX_DIMS];
     int64_t stride[TENSOR_MAX_DIMS];
     char *data;               /* first element, view offset included */
@@ -66,6 +67,8 @@ typedef struct TensorContext {
     uint64_t seed;            /* Philox key */
     uint64_t counter;         /* Philox counter: every random op takes a block of it */
     int recording;            /* depth of enclosing gradient calls; ops record only when it is above 0 */
+    bool meta;                /* a dry run: ops give tensors with shape and dtype but without values; an op whose
+                                 result's shape depends on values fails with ERROR_internal */
     const atomic_uint *flags; /* nonzero: an interrupt was asked for; long kernels poll it. May be NULL */
 } TensorContext;
 
@@ -78,6 +81,8 @@ Tensor *tensor_zeros(TensorContext *context, Dtype dtype, int ndim, const int64_
 Tensor *tensor_scalar(TensorContext *context, Dtype dtype, double value);                  /* 0-d */
 Tensor *tensor_scalar_int(TensorContext *context, Dtype dtype, int64_t value);             /* 0-d, exact */
 Tensor *tensor_weak(TensorContext *context, bool is_float, double f, int64_t i);           /* 0-d, a plain number */
+/* Any shape for the price of one element: every place shows the same zero, so that whoever reads it reads safely. */
+Tensor *tensor_meta(TensorContext *context, Dtype dtype, int ndim, const int64_t *shape);
 Tensor *tensor_from_data(TensorContext *context, Dtype dtype, int ndim, const int64_t *shape, const void *data);
 Tensor *tensor_from_storage_take(TensorContext *context, Dtype dtype, int ndim, const int64_t *shape, Storage *storage,
                                  size_t byte_offset);

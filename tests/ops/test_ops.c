@@ -163,6 +163,32 @@ static void check_shape_rule(Run *run, const Outputs *out)
             complain(run, "the shape rule foretells another result %d", k);
 }
 
+/* A dry run over inputs without values must come to the same dtypes and shapes, or say that it needs values. */
+static void check_dry_run(Run *run, const Outputs *out)
+{
+    Tensor *in[OP_MAX_IN];
+    Outputs dry = {0};
+    ctx.meta = true;
+    for (int i = 0; i < run->in.n; i++) {
+        Tensor *t = run->in.tensor[i];
+        in[i] = !t || t->ndim == 0 ? tensor_retain(t) : tensor_meta(&ctx, (Dtype)t->dtype, t->ndim, t->shape);
+    }
+    bool fine = call(run, in, &dry);
+    ctx.meta = false;
+    release(run->in.n, in);
+    if (!fine && ctx.error.kind != ERROR_internal)
+        complain(run, "a dry run fails: %s", ctx.error.message);
+    error_clear(&ctx.error);
+    if (!fine)
+        return;
+    if (dry.n != out->n)
+        complain(run, "a dry run gives %d results, not %d", dry.n, out->n);
+    for (int k = 0; k < dry.n && k < out->n; k++)
+        if (dry.t[k]->dtype != out->t[k]->dtype || !same_shape(dry.t[k], out->t[k]->ndim, out->t[k]->shape))
+            complain(run, "a dry run gives another result %d", k);
+    release(dry.n, dry.t);
+}
+
 /* The same values in another layout: 0 axes reversed in memory, 1 every other element of a longer last axis, from 1,
    2 last axis backwards. */
 static Tensor *restride(Tensor *t, int layout)
@@ -238,6 +264,7 @@ static bool check_values(Run *run)
     if (good) {
         ctx.counter = counter;
         check_shape_rule(run, &out);
+        check_dry_run(run, &out);
         check_unchanged(run);
         if (!is_big_again(run)) {
             check_strided(run);
