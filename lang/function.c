@@ -22,7 +22,7 @@ void function_free(FunctionObject *function)
         value_release(function->value[i]);
     if (function->kind == FUNCTION_CLOSURE)
         proto_release(function->proto);
-    heap_delete(function);
+    heap_delete(function, sizeof *function + (size_t)function->n_values * sizeof(Value));
 }
 
 Value function_native_closure(const NativeDef *def, int n_bound, const Value *bound)

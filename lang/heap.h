@@ -7,8 +7,16 @@
 
 #include "value.h"
 
-void *heap_new(size_t size);                 /* zeroed, count 1; NULL when memory is out */
-void heap_delete(void *object);
+/* ---- heap.c: memory of values. Whoever gives a block back knows its size. ---- */
+void *heap_take(size_t size);                /* uninitialised; NULL when memory is out */
+void heap_give(void *block, size_t size);    /* on any thread; NULL is fine */
+/* The block with its first bytes, perhaps elsewhere; NULL when memory is out, [block] stays then. */
+void *heap_resize(void *block, size_t size, size_t wanted);
+int64_t heap_live_blocks(void);              /* in this process */
+int64_t heap_live_bytes(void);
+
+void *heap_new(size_t size);                 /* an object: zeroed, count 1; NULL when memory is out */
+void heap_delete(void *object, size_t size);
 
 void string_free(String *string);
 void list_free(List *list);

@@ -151,7 +151,7 @@ bool vm_iterate(Vm *vm, Value iterable, Value *iterator)
     if (!pair || !stream) {
         free(pair);
         if (stream)
-            heap_delete(stream);
+            heap_delete(stream, sizeof *stream);
         return vm_out_of_memory(vm);
     }
     stream->kind = &pair_kind;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Maps in order of insertion: an array of entries and an open-addressing table of indices into it. A removed entry
-   stays as a hole (key UNDEFINED) until the entries are packed. Invariant: the table has an empty slot, and every
-   slot that is not empty points to an entry below [used]. */
-#include <stdlib.h>
+/* Maps in order of insertion: an array of entries and, beyond a few, an open-addressing table of indices into it. A
+   removed entry stays as a hole (key UNDEFINED) until the entries are packed. Invariant: the table has an empty slot,
+   and every slot that is not empty points to an entry below [used]. */
 #include <string.h>
 
 #include "heap.h"
+
+#define SEARCHED_MOST 8       /* up to so many entries are searched in order */
 
 Value map_key(Value key)
 {
@@ -20,31 +21,39 @@ Value map_new(void)
     return map ? (Value){.tag = TAG_MAP, .map = map} : VALUE_UNDEFINED;
 }
 
+/* Entries and table are one block. */
+static size_t block_size(int64_t room, int64_t n_slots)
+{
+    return (size_t)room * sizeof(MapEntry) + (size_t)n_slots * sizeof(int32_t);
+}
+
 void map_free(Map *map)
 {
     for (int64_t i = 0; i < map->used; i++) {
         value_release(map->entry[i].key);
         value_release(map->entry[i].value);
     }
-    free(map->entry);
-    free(map->slot);
-    heap_delete(map);
+    heap_give(map->entry, block_size(map->room, map->n_slots));
+    heap_delete(map, sizeof *map);
 }
 
-static bool keys_same(Value a, Value b)
+static inline bool is_entry(const MapEntry *entry, Value key, uint32_t hash)
 {
-    if (a.tag != b.tag)
+    if (entry->hash != hash || entry->key.tag != key.tag)
         return false;
-    if (a.tag == TAG_INT)
-        return a.i == b.i;
-    return value_same(a, b);
+    return key.tag == TAG_INT || key.tag == TAG_STRING ? entry->key.i == key.i || value_same(entry->key, key)
+                                                       : value_same(entry->key, key);
 }
 
 /* The entry of [key], or -1; *at is its slot, or the slot where it would go. */
-static int64_t find(const Map *map, Value key, uint32_t hash, int64_t *at)
+static inline int64_t find(const Map *map, Value key, uint32_t hash, int64_t *at)
 {
-    if (!map->n_slots)
+    if (!map->n_slots) {
+        for (int64_t i = 0; i < map->used; i++)
+            if (is_entry(&map->entry[i], key, hash))
+                return i;
         return -1;
+    }
     uint64_t mask = (uint64_t)map->n_slots - 1, i = hash & mask;
     int64_t hole = -1;
     for (;; i = (i + 1) & mask) {
@@ -53,14 +62,12 @@ static int64_t find(const Map *map, Value key, uint32_t hash, int64_t *at)
             *at = hole >= 0 ? hole : (int64_t)i;
             return -1;
         }
-        const MapEntry *entry = &map->entry[index];
-        if (entry->key.tag == TAG_UNDEFINED) {
-            if (hole < 0)
-                hole = (int64_t)i;
-        } else if (entry->hash == hash && keys_same(entry->key, key)) {
+        if (is_entry(&map->entry[index], key, hash)) {
             *at = (int64_t)i;
             return index;
         }
+        if (hole < 0 && map->entry[index].key.tag == TAG_UNDEFINED)
+            hole = (int64_t)i;
     }
 }
 
@@ -72,36 +79,37 @@ static void place(Map *map, int32_t index)
     map->slot[i] = index;
 }
 
-/* Packs the entries and makes room for at least one more; at most two thirds of the table are in use. */
-static bool reserve(Map *map)
+/* Packs the entries into a new block for [room] of them; at most two thirds of the table are in use. */
+static bool resize(Map *map, int64_t room)
 {
-    if (map->used < map->room)
-        return true;
-    int64_t room = map->count < 6 ? 6 : map->count * 2;
-    int64_t n_slots = 8;
+    int64_t n_slots = room > SEARCHED_MOST ? 8 : 0, used = 0;
     if (room >= INT32_MAX)
         return false;
-    while (n_slots * 2 < room * 3)
+    while (n_slots && n_slots * 2 < room * 3)
         n_slots *= 2;
-    MapEntry *entry = malloc((size_t)room * sizeof *entry);
-    int32_t *slot = malloc((size_t)n_slots * sizeof *slot);
-    if (!entry || !slot) {
-        free(entry);
-        free(slot);
+    MapEntry *entry = heap_take(block_size(room, n_slots));
+    if (!entry)
         return false;
-    }
-    int64_t used = 0;
     for (int64_t i = 0; i < map->used; i++)
         if (map->entry[i].key.tag != TAG_UNDEFINED)
             entry[used++] = map->entry[i];
-    free(map->entry);
-    free(map->slot);
-    memset(slot, 0xff, (size_t)n_slots * sizeof *slot);
-    *map = (Map){.refs = map->refs, .count = used, .used = used, .room = room, .entry = entry, .slot = slot,
-                 .n_slots = n_slots};
-    for (int64_t i = 0; i < used; i++)
+    heap_give(map->entry, block_size(map->room, map->n_slots));
+    *map = (Map){.refs = map->refs, .count = used, .used = used, .room = room, .entry = entry, .n_slots = n_slots,
+                 .slot = (int32_t *)(void *)(entry + room)};
+    memset(map->slot, 0xff, (size_t)n_slots * sizeof *map->slot);
+    for (int64_t i = 0; n_slots && i < used; i++)
         place(map, (int32_t)i);
     return true;
+}
+
+bool map_reserve(Map *map, int64_t more)
+{
+    int64_t wanted = map->count + more;
+    if (map->used + more <= map->room)
+        return true;
+    if (map->room && wanted < map->count * 2)
+        wanted = map->count * 2;
+    return resize(map, map->room && wanted < 4 ? 4 : wanted);
 }
 
 bool map_set_take(Map *map, Value key, Value owned)
@@ -119,14 +127,16 @@ bool map_set_take(Map *map, Value key, Value owned)
         return true;
     }
     bool full = map->used == map->room;
-    if (!reserve(map)) {
+    if (full && !map_reserve(map, map->room ? 1 : 4)) {
         value_release(owned);
         return false;
     }
     if (full)
         find(map, key, hash, &at);
     map->entry[map->used] = (MapEntry){.key = value_retain(key), .value = owned, .hash = hash};
-    map->slot[at] = (int32_t)map->used++;
+    if (map->n_slots)
+        map->slot[at] = (int32_t)map->used;
+    map->used++;
     map->count++;
     return true;
 }
@@ -148,22 +158,27 @@ bool map_get(const Map *map, Value key, Value *out)
     return true;
 }
 
+static bool is_text_entry(const MapEntry *entry, const char *key, size_t length, uint32_t hash)
+{
+    return entry->hash == hash && entry->key.tag == TAG_STRING && entry->key.string->length == length &&
+           !memcmp(entry->key.string->text, key, length);
+}
+
 bool map_get_text(const Map *map, const char *key, Value *out)
 {
     size_t length = strlen(key);
     uint32_t hash = text_hash(key, length);
+    const MapEntry *found = NULL;
+    uint64_t mask = (uint64_t)map->n_slots - 1, i = hash & mask;
     if (!map->n_slots)
-        return false;
-    uint64_t mask = (uint64_t)map->n_slots - 1;
-    for (uint64_t i = hash & mask; map->slot[i] >= 0; i = (i + 1) & mask) {
-        const MapEntry *entry = &map->entry[map->slot[i]];
-        if (entry->key.tag == TAG_STRING && entry->hash == hash && entry->key.string->length == length &&
-            !memcmp(entry->key.string->text, key, length)) {
-            *out = entry->value;
-            return true;
-        }
-    }
-    return false;
+        for (int64_t n = 0; n < map->used && !found; n++)
+            found = is_text_entry(&map->entry[n], key, length, hash) ? &map->entry[n] : NULL;
+    for (; map->n_slots && !found && map->slot[i] >= 0; i = (i + 1) & mask)
+        if (is_text_entry(&map->entry[map->slot[i]], key, length, hash))
+            found = &map->entry[map->slot[i]];
+    if (found)
+        *out = found->value;
+    return found != NULL;
 }
 
 Value *map_slot(Map *map, Value key)

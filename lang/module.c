@@ -41,7 +41,7 @@ void module_free(Module *module)
     source_release(module->source);
     free(module->slot);
     free(module->index);
-    heap_delete(module);
+    heap_delete(module, sizeof *module);
 }
 
 const char *module_name(const Module *module)

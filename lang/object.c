@@ -48,7 +48,7 @@ void model_free(ModelObject *model)
         value_release(model->method[i]);
     free(model->method);
     proto_release(model->constructor);
-    heap_delete(model);
+    heap_delete(model, sizeof *model);
 }
 
 int model_find_method(const ModelObject *model, const char *name)
@@ -78,7 +78,7 @@ void object_free(Object *object)
     for (int i = 0; i < object->n_fields; i++)
         value_release(object->field[i]);
     value_release((Value){.tag = TAG_MODEL, .model = object->model});
-    heap_delete(object);
+    heap_delete(object, sizeof *object + (size_t)object->n_fields * sizeof(Value));
 }
 
 const char *object_model_name(const Object *object)

@@ -47,8 +47,10 @@ bool do_put(Vm *vm, Map *map, Value key, Value owned)
 bool do_map(Vm *vm, Value *r, int count)
 {
     Value v = map_new();
-    if (v.tag == TAG_UNDEFINED)
+    if (v.tag == TAG_UNDEFINED || (count && !map_reserve(v.map, count / 2))) {
+        value_release(v);
         return vm_out_of_memory(vm);
+    }
     for (int i = 0; i < count; i += 2) {
         Value owned = r[i + 1];
         r[i + 1] = VALUE_UNDEFINED;

@@ -99,7 +99,7 @@ void error_object_free(ErrorObject *error)
     value_release(error->value);
     value_release(error->hint);
     trace_free(error->trace);
-    heap_delete(error);
+    heap_delete(error, sizeof *error);
 }
 
 static void clear(Vm *vm)

@@ -2,20 +2,24 @@
 /* Strings: UTF-8 that never changes while two hold it, with a count of codepoints that is taken on first need. What
    strings can do in programs stands in the natives; here is only how they are made. Invariant: text is valid UTF-8 and
    ends in a 0. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "heap.h"
+
+static size_t block_size(size_t room)
+{
+    return sizeof(String) + room + 1;
+}
 
 static String *allocate(size_t length)
 {
     if (length >= UINT32_MAX)
         return NULL;
-    String *string = heap_new(sizeof *string + length + 1);
+    String *string = heap_take(block_size(length));
     if (!string)
         return NULL;
-    string->length = string->room = (uint32_t)length;
-    string->codepoints = UINT32_MAX;
+    *string = (String){.refs = 1, .length = (uint32_t)length, .room = (uint32_t)length, .codepoints = UINT32_MAX};
+    string->text[length] = 0;
     return string;
 }
 
@@ -48,7 +52,7 @@ Value string_concat(Value a, Value b)
 static String *grow(String *string, size_t length)
 {
     size_t room = length + length / 2 < UINT32_MAX ? length + length / 2 : UINT32_MAX - 1;
-    String *wider = realloc(string, sizeof *string + room + 1);
+    String *wider = heap_resize(string, block_size(string->room), block_size(room));
     if (wider)
         wider->room = (uint32_t)room;
     return wider;
@@ -77,5 +81,5 @@ bool string_append(Value *to, Value more)
 
 void string_free(String *string)
 {
-    heap_delete(string);
+    heap_delete(string, block_size(string->room));
 }

@@ -6,34 +6,22 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "vm.h"
 
-static atomic_llong live_objects;
-
-void *heap_new(size_t size)
-{
-    Heap *object = calloc(1, size);
-    if (!object)
-        return NULL;
-    object->refs = 1;
-    atomic_fetch_add_explicit(&live_objects, 1, memory_order_relaxed);
-    return object;
-}
-
-void heap_delete(void *object)
-{
-    free(object);
-    atomic_fetch_sub_explicit(&live_objects, 1, memory_order_relaxed);
-}
-
 int64_t value_live_objects(void)
 {
-    return atomic_load(&live_objects) + runtime_live_tensors();
+    return heap_live_blocks() + runtime_live_tensors();
+}
+
+int64_t value_live_bytes(void)
+{
+    RuntimeInfo info;
+    runtime_info(&info, false);
+    return heap_live_bytes() + (int64_t)info.memory_live;
 }
 
 /* ---- freeing ---- */
@@ -79,7 +67,7 @@ static void stream_free(Stream *stream)
     if (stream->kind->free)
         stream->kind->free(stream);
     value_release(stream->source);
-    heap_delete(stream);
+    heap_delete(stream, sizeof *stream);
 }
 
 static void free_one(Value v)
@@ -102,7 +90,7 @@ void value_free(Value v)
 {
     switch (v.tag) {
     case TAG_STRING: string_free(v.string); return;
-    case TAG_RANGE: heap_delete(v.range); return;
+    case TAG_RANGE: heap_delete(v.range, sizeof *v.range); return;
     case TAG_TENSOR: tensor_free(v.tensor); return;
     default: break;
     }

@@ -63,7 +63,13 @@ typedef struct String {
     char text[];              /* UTF-8, terminated */
 } String;
 
-typedef struct List { int32_t refs; int64_t count, room; Value *at; } List;
+typedef struct List {
+    int32_t refs;
+    int32_t near;             /* items that fit behind the head: a list starts there and moves away when it grows */
+    int64_t count, room;
+    Value *at;
+    Value item[];
+} List;
 
 typedef struct MapEntry { Value key, value; uint32_t hash; } MapEntry;   /* key UNDEFINED: removed */
 typedef struct Map {
@@ -71,8 +77,8 @@ typedef struct Map {
     int64_t count;            /* live entries */
     int64_t used, room;       /* entries in insertion order, removed ones included */
     MapEntry *entry;
-    int32_t *slot;            /* open addressing into entry; -1 empty */
-    int64_t n_slots;
+    int32_t *slot;            /* open addressing into entry; -1 empty; behind the entries in memory */
+    int64_t n_slots;          /* 0: so few entries that they are searched in order */
 } Map;
 
 typedef struct Range { int32_t refs; int64_t start, stop, step; } Range;
@@ -116,7 +122,8 @@ void value_free(Value v);                                  /* count reached 0; u
 static inline Value value_retain(Value v) { if (value_is_heap(v)) v.heap->refs++; return v; }
 static inline void value_release(Value v) { if (value_is_heap(v) && --v.heap->refs == 0) value_free(v); }
 static inline void value_set(Value *slot, Value owned) { Value old = *slot; *slot = owned; value_release(old); }
-int64_t value_live_objects(void);                          /* heap objects alive in this process, tensors included */
+int64_t value_live_objects(void);                          /* blocks of values alive in this process, and tensors */
+int64_t value_live_bytes(void);                            /* what they take, the data of tensors included */
 
 /* ---- strings, lists, maps: NULL when memory is out (vm's error is set by the caller's helper) ---- */
 Value string_new(const char *text, size_t length);         /* TAG_UNDEFINED when memory is out; so below */
@@ -128,6 +135,7 @@ Value tuple_new(int64_t count);                            /* filled with NONE *
 bool list_push_take(List *list, Value owned);              /* only while unshared */
 Value list_own(Value *slot);                               /* makes *slot (a list or tuple) unshared, returns it borrowed */
 Value map_new(void);
+bool map_reserve(Map *map, int64_t more);      /* room for so many more keys; false: no memory */
 Value map_own(Value *slot);
 bool map_set_take(Map *map, Value key, Value owned);       /* [key] borrowed; false: unhashable or memory */
 bool map_get(const Map *map, Value key, Value *out);       /* borrowed */

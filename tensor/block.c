@@ -40,14 +40,7 @@ static void free_lists(void *unused)
 static void make_key(void)
 {
     pthread_key_create(&exit_key, free_lists);
-#if defined(__SANITIZE_ADDRESS__)
-    keep_limit = 0;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-    keep_limit = 0;
-#endif
-#endif
-    if (getenv("TESSERA_NO_CACHE"))
+    if (!runtime_keeps_memory())
         keep_limit = 0;
 }
 

@@ -27,6 +27,18 @@ void runtime_info(RuntimeInfo *info, bool open_blas)
                           .tensors_live = tensor_live_count()};
 }
 
+bool runtime_keeps_memory(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    return false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+    return false;
+#endif
+#endif
+    return !getenv("TESSERA_NO_CACHE");
+}
+
 void runtime_set_threads(int threads)
 {
     pool_set_threads(threads);

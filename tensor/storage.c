@@ -50,14 +50,7 @@ static void find_budget(void)
     }
     budget_bytes = given;
     cache_limit = given / 2;
-#if defined(__SANITIZE_ADDRESS__)
-    cache_limit = 0;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-    cache_limit = 0;
-#endif
-#endif
-    if (getenv("TESSERA_NO_CACHE"))
+    if (!runtime_keeps_memory())
         cache_limit = 0;
 }
 

@@ -229,6 +229,9 @@ typedef struct RuntimeInfo {
 void runtime_info(RuntimeInfo *info, bool open_blas);
 void runtime_set_threads(int threads);              /* 0: as many as the cores granted */
 int64_t runtime_live_tensors(void);
+/* False under AddressSanitizer and when TESSERA_NO_CACHE is set: then nobody keeps freed memory, so that tools see
+   every misuse. */
+bool runtime_keeps_memory(void);
 double runtime_measure_gflops(TensorContext *context, int threads);    /* f32 GEMM */
 /* The folder of the running program, "" when unknown. */
 void runtime_program_folder(char *folder, size_t size);
