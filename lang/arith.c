@@ -150,6 +150,9 @@ static Dtype scalar_dtype(Value a, Value b)
 {
     Dtype dtype = DTYPE_bool;
     if (a.tag == TAG_SCALAR) dtype = (Dtype)a.dtype;
+    if (b.tag == TAG_SCALAR && a.tag == TAG_SCALAR && a.dtype != b.dtype && dtype_is_half((Dtype)a.dtype) &&
+        dtype_is_half((Dtype)b.dtype))
+        return DTYPE_f32;
     if (b.tag == TAG_SCALAR && b.dtype > dtype) dtype = (Dtype)b.dtype;
     bool weak_float = a.tag == TAG_FLOAT || b.tag == TAG_FLOAT;
     if (weak_float && dtype_class(dtype) != CLASS_FLOAT) return DTYPE_f32;
@@ -209,12 +212,12 @@ static bool scalars(Vm *vm, int op, Value a, Value b, Value *result)
         dtype = DTYPE_f32;
     }
     double x = real(a), y = real(b);
-    if (dtype == DTYPE_f32) {
+    if (dtype != DTYPE_f64) {
         x = (double)(float)x;
         y = (double)(float)y;
     }
     double out = floats(op, x, y);
-    *result = value_scalar_float(dtype, dtype == DTYPE_f32 ? (double)(float)out : out);
+    *result = value_scalar_float(dtype, dtype_round(dtype, dtype == DTYPE_f64 ? out : (double)(float)out));
     return true;
 }
 
@@ -381,9 +384,9 @@ static bool equal_numbers(Value a, Value b)
         return order_int_float(is_typed_float(a) ? whole(b) : whole(a), f) == 0;
     }
     if (is_typed_float(a)) {
-        bool single = (a.tag == TAG_SCALAR && a.dtype == DTYPE_f32) || (b.tag == TAG_SCALAR && b.dtype == DTYPE_f32);
-        if (single && (a.tag == TAG_FLOAT || b.tag == TAG_FLOAT)) return (float)real(a) == (float)real(b);
-        return real(a) == real(b);
+        Dtype dtype = a.tag == TAG_FLOAT ? b.dtype : a.dtype;        /* a plain number counts as it would be stored */
+        if (a.tag == b.tag) return real(a) == real(b);
+        return dtype_round(dtype, real(a)) == dtype_round(dtype, real(b));
     }
     return whole(a) == whole(b);
 }

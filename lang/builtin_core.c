@@ -149,6 +149,8 @@ static bool cast(Vm *vm, Value v, Dtype dtype, Value *result)
     return true;
 }
 
+bool native_f16(Vm *vm, const Value *args, Value *result) { return cast(vm, args[0], DTYPE_f16, result); }
+bool native_bf16(Vm *vm, const Value *args, Value *result) { return cast(vm, args[0], DTYPE_bf16, result); }
 bool native_f32(Vm *vm, const Value *args, Value *result) { return cast(vm, args[0], DTYPE_f32, result); }
 bool native_f64(Vm *vm, const Value *args, Value *result) { return cast(vm, args[0], DTYPE_f64, result); }
 bool native_i32(Vm *vm, const Value *args, Value *result) { return cast(vm, args[0], DTYPE_i32, result); }

@@ -143,14 +143,14 @@ static void format_int(Text *out, const Spec *spec, int64_t number)
     text_free(&body);
 }
 
-static void format_float(Text *out, const Spec *spec, double number, bool single)
+static void format_float(Text *out, const Spec *spec, double number, Dtype dtype)
 {
     Text digits = {0}, body = {0};
     bool negative = signbit(number) && !isnan(number);
     double size = negative ? -number : number;
     int precision = spec->precision < 0 ? 6 : spec->precision;
     if (!isfinite(size)) text_string(&digits, isnan(size) ? "nan" : "inf");
-    else if (spec->type == 0 && spec->precision < 0) print_float(&digits, size, single);
+    else if (spec->type == 0 && spec->precision < 0) print_float(&digits, size, dtype);
     else if (spec->type == '%') text_format(&digits, "%.*f", precision, size * 100);
     else {
         char type = spec->type ? spec->type : 'g';
@@ -195,9 +195,9 @@ bool value_format(Vm *vm, Value v, const char *text, Text *out)
     bool number_type = spec.type && spec.type != 's';
     double number = 0;
     int64_t whole = 0;
-    bool single = v.tag == TAG_SCALAR && v.dtype != DTYPE_f64;
+    Dtype dtype = v.tag == TAG_SCALAR ? (Dtype)v.dtype : DTYPE_f64;
     if (is_one_number(v)) {                      /* one that carries a gradient */
-        single = v.tensor->dtype != DTYPE_f64;
+        dtype = (Dtype)v.tensor->dtype;
         v = value_scalar_float(DTYPE_f64, tensor_item(v.tensor, 0));
     }
     bool is_number = value_is_number(v);
@@ -212,7 +212,7 @@ bool value_format(Vm *vm, Value v, const char *text, Text *out)
     if (is_number && spec.type != 's') {
         bool floating = spec.precision >= 0 || !value_to_int(v, &whole);
         if (number_type) floating = strchr("eEfFgG%", spec.type) != NULL;
-        if (floating && value_to_double(v, &number)) format_float(out, &spec, number, single);
+        if (floating && value_to_double(v, &number)) format_float(out, &spec, number, dtype);
         else format_int(out, &spec, whole);
     } else {
         Text body = {0};

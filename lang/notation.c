@@ -51,12 +51,12 @@ static void write_string(Text *out, const char *text, size_t length)
     text_add(out, "\"", 1);
 }
 
-static void write_float(Text *out, double f, bool single)
+static void write_float(Text *out, double f, Dtype dtype)
 {
-    if (isfinite(f)) print_float(out, f, single);
+    if (isfinite(f)) print_float(out, f, dtype);
     else {
         text_string(out, "{\"float\":\"");
-        print_float(out, f, false);
+        print_float(out, f, DTYPE_f64);
         text_string(out, "\"}");
     }
 }
@@ -96,7 +96,7 @@ static bool write_map(Writer *w, const Map *map)
 static bool write_scalar(Writer *w, Value v)
 {
     text_format(w->out, "{\"scalar\":[\"%s\",", dtype_name((Dtype)v.dtype));
-    if (dtype_class((Dtype)v.dtype) == CLASS_FLOAT) write_float(w->out, v.f, v.dtype != DTYPE_f64);
+    if (dtype_class((Dtype)v.dtype) == CLASS_FLOAT) write_float(w->out, v.f, (Dtype)v.dtype);
     else text_format(w->out, "%lld", (long long)v.i);
     text_string(w->out, "]}");
     return true;
@@ -118,7 +118,7 @@ static bool write_value(Writer *w, Value v)
     switch ((Tag)v.tag) {
     case TAG_BOOL: text_string(w->out, v.b ? "true" : "false"); return true;
     case TAG_INT: text_format(w->out, "%lld", (long long)v.i); return true;
-    case TAG_FLOAT: write_float(w->out, v.f, false); return true;
+    case TAG_FLOAT: write_float(w->out, v.f, DTYPE_f64); return true;
     case TAG_SCALAR: return write_scalar(w, v);
     case TAG_STRING: write_string(w->out, v.string->text, v.string->length); return true;
     case TAG_LIST: return write_row(w, v.list);

@@ -102,8 +102,8 @@ int print_width(Vm *vm)
 
 /* ---- numbers ---- */
 
-/* The fewest digits that read back as the same number, laid out as Python does: 3.0, 0.1, 1e-07, 1e+20. */
-void print_float(Text *out, double number, bool single)
+/* The fewest digits that read back as the same number of that dtype, laid out as Python does: 3.0, 0.1, 1e-07, 1e+20. */
+void print_float(Text *out, double number, Dtype dtype)
 {
     if (isnan(number)) {
         text_string(out, "nan");
@@ -117,8 +117,7 @@ void print_float(Text *out, double number, bool single)
     int digits = 1;
     for (; digits < 17; digits++) {
         snprintf(buffer, sizeof buffer, "%.*e", digits - 1, number);
-        double back = strtod(buffer, NULL);
-        if (single ? (float)back == (float)number : back == number) break;
+        if (dtype_round(dtype, strtod(buffer, NULL)) == dtype_round(dtype, number)) break;
     }
     snprintf(buffer, sizeof buffer, "%.*e", digits - 1, number);
     const char *mark = strchr(buffer, 'e');
@@ -135,7 +134,7 @@ void print_float(Text *out, double number, bool single)
 static void print_scalar(Text *out, Value v)
 {
     Dtype dtype = (Dtype)v.dtype;
-    if (dtype_class(dtype) == CLASS_FLOAT) print_float(out, v.f, dtype != DTYPE_f64);
+    if (dtype_class(dtype) == CLASS_FLOAT) print_float(out, v.f, dtype);
     else if (dtype == DTYPE_bool) text_string(out, v.i ? "true" : "false");
     else text_format(out, "%lld", (long long)v.i);
 }
@@ -386,7 +385,7 @@ static void print_plain(Text *out, Value v)
     case TAG_NONE: text_string(out, "none"); break;
     case TAG_BOOL: text_string(out, v.b ? "true" : "false"); break;
     case TAG_INT: text_format(out, "%lld", (long long)v.i); break;
-    case TAG_FLOAT: print_float(out, v.f, false); break;
+    case TAG_FLOAT: print_float(out, v.f, DTYPE_f64); break;
     case TAG_SCALAR: print_scalar(out, v); break;
     case TAG_DONE: text_string(out, "done"); break;
     case TAG_RANGE: print_range(out, v.range); break;

@@ -17,7 +17,7 @@ void text_spaces(Text *text, int count);
 int print_columns(const char *bytes, size_t length);
 int print_width(Vm *vm);
 bool print_is_word(const char *text);                          /* could be a name */
-void print_float(Text *out, double number, bool single);
+void print_float(Text *out, double number, Dtype dtype);     /* the dtype of which it is a number */
 void print_object(Printer *p, const Object *object);          /* the tree of a model (print_model.c) */
 void print_thousands(Text *out, int64_t number);               /* 1,234,567 (format.c) */
 

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "core.h"
+#include "half.h"
+#include "kernels.h"
 
 #define BUFFER 256
 #define PARALLEL_FROM (1 << 16)       /* elements from which the pool is worth its wake-up */
@@ -88,14 +90,27 @@ static uint8_t bool_from_int(int64_t v) { return v != 0; }
 static uint8_t u8_from_int(int64_t v) { return (uint8_t)v; }
 static int32_t i32_from_int(int64_t v) { return (int32_t)v; }
 static int64_t i64_from_int(int64_t v) { return v; }
+static uint16_t f16_from_int(int64_t v) { return f16_from_f64((double)v); }      /* exact up to 2^53, far beyond 65504 */
+static uint16_t bf16_from_int(int64_t v) { return bf16_from_f64((double)v); }
 static float f32_from_int(int64_t v) { return (float)v; }
 static double f64_from_int(int64_t v) { return (double)v; }
 static uint8_t bool_from_real(double v) { return v != 0.0; }
 static uint8_t u8_from_real(double v) { return (uint8_t)saturate(v, 0, 255); }
 static int32_t i32_from_real(double v) { return (int32_t)saturate(v, -0x1p31, 0x1p31 - 1); }
 static int64_t i64_from_real(double v) { return saturate(v, -0x1p63, 0x1p63); }
+static uint16_t f16_from_real(double v) { return f16_from_f64(v); }
+static uint16_t bf16_from_real(double v) { return bf16_from_f64(v); }
 static float f32_from_real(double v) { return (float)v; }
 static double f64_from_real(double v) { return v; }
+
+#define REAL_bool (double)
+#define REAL_u8 (double)
+#define REAL_i32 (double)
+#define REAL_i64 (double)
+#define REAL_f16 (double)f32_from_f16
+#define REAL_bf16 (double)f32_from_bf16
+#define REAL_f32 (double)
+#define REAL_f64
 
 #define DTYPE(name, ctype, class, st, npy)                                                                            \
     static void gather_int_##name(int64_t *to, const char *at, int64_t stride, int64_t n)                             \
@@ -108,7 +123,7 @@ static double f64_from_real(double v) { return v; }
     {                                                                                                                 \
         const ctype *from = (const ctype *)(const void *)at;                                                          \
         for (int64_t i = 0; i < n; i++)                                                                               \
-            to[i] = (double)from[i * stride];                                                                         \
+            to[i] = REAL_##name(from[i * stride]);                                                                    \
     }                                                                                                                 \
     static void scatter_int_##name(char *at, int64_t stride, const int64_t *from, int64_t n)                          \
     {                                                                                                                 \
@@ -157,6 +172,11 @@ int64_t element_load_int(Dtype dtype, const char *at)
 
 static void convert_row(Dtype to, char *dst, int64_t ds, Dtype from, const char *src, int64_t ss, int64_t n)
 {
+    ConvertKernel *kernel = ds == 1 && ss == 1 ? kernels()->convert[from][to] : NULL;
+    if (kernel) {
+        kernel(n, src, dst);
+        return;
+    }
     int64_t size = (int64_t)dtype_size(to), width = (int64_t)dtype_size(from);
     for (int64_t done = 0; done < n; done += BUFFER) {
         int64_t part = n - done < BUFFER ? n - done : BUFFER;

@@ -44,6 +44,12 @@ void op_error_complete(OpCall *call);
 /* ---- op.c ---- */
 /* How many attributes a row takes; *strings has a bit for each that is a string. */
 int op_attr_count(const OpDef *def, unsigned *strings);
+int op_dtype_attr(const OpDef *def);   /* the place of the attribute that is a dtype, or -1 */
+
+/* ---- widen.c: f16 and bf16 through f32 ---- */
+bool op_takes_halves(const OpDef *def, int n_in, Tensor *const *in, const Attr *attr);
+bool op_call_widened(TensorContext *ctx, const OpDef *def, int n_in, Tensor *const *in, const Attr *attr, Tensor **out,
+                     int *n_out);
 
 /* ---- tensor.c ---- */
 int64_t tensor_live_count(void);

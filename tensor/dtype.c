@@ -2,6 +2,7 @@
 /* What dtypes.def says, as functions. */
 #include <string.h>
 
+#include "half.h"
 #include "tensor.h"
 
 static const struct DtypeRow {
@@ -27,6 +28,16 @@ const char *dtype_name(Dtype dtype)
 DtypeClass dtype_class(Dtype dtype)
 {
     return rows[dtype].class;
+}
+
+double dtype_round(Dtype dtype, double value)
+{
+    switch (dtype) {
+    case DTYPE_f16: return (double)f32_from_f16(f16_from_f64(value));
+    case DTYPE_bf16: return (double)f32_from_bf16(bf16_from_f64(value));
+    case DTYPE_f32: return (double)(float)value;
+    default: return value;
+    }
 }
 
 bool dtype_from_name(const char *name, Dtype *dtype)

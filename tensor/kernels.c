@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The kernels of one instruction set: compiled once for each, with KERNELS_ISA naming it and the matching -m flags,
    and exported as kernels_ISA. Which functions there are follows from ops.def; the loops stand in the templates. */
+#include "half.h"
 #include "kernels.h"
 
 #include "vmath.h"
@@ -146,6 +147,20 @@ WHOLE_NUMBERS(i64, int64_t, uint64_t)
 #undef TAG
 #undef VMATH
 
+/* ---- f16 and bf16, which are only converted ---- */
+
+#define CONVERT_HALF(from, to, F, T)                                                                                \
+    static void k_##from##_to_##to(int64_t n, const void *x, void *y)                                               \
+    {                                                                                                               \
+        const F *restrict xs = x;                                                                                   \
+        T *restrict ys = y;                                                                                         \
+        for (int64_t i = 0; i < n; i++) ys[i] = to##_from_##from(xs[i]);                                            \
+    }
+CONVERT_HALF(f16, f32, uint16_t, float)
+CONVERT_HALF(bf16, f32, uint16_t, float)
+CONVERT_HALF(f32, f16, float, uint16_t)
+CONVERT_HALF(f32, bf16, float, uint16_t)
+
 /* ---- the tables ---- */
 
 #define TABLE_FLOAT(k) { [DTYPE_f32] = k##_f32, [DTYPE_f64] = k##_f64 }
@@ -169,14 +184,17 @@ WHOLE_NUMBERS(i64, int64_t, uint64_t)
     { [DTYPE_bool] = k_to_bool_##tag, [DTYPE_u8] = k_to_u8_##tag, [DTYPE_i32] = k_to_i32_##tag,                     \
       [DTYPE_i64] = k_to_i64_##tag, [DTYPE_f32] = k_to_f32_##tag, [DTYPE_f64] = k_to_f64_##tag }
 #define CONVERT_FLOAT(tag)                                                                                          \
-    { [DTYPE_bool] = k_to_bool_##tag, [DTYPE_f32] = k_to_f32_##tag, [DTYPE_f64] = k_to_f64_##tag }
+    [DTYPE_bool] = k_to_bool_##tag, [DTYPE_f32] = k_to_f32_##tag, [DTYPE_f64] = k_to_f64_##tag
 
 extern const Kernels KERNELS_(KERNELS_ISA);
 const Kernels KERNELS_(KERNELS_ISA) = {
     .isa = TEXT(KERNELS_ISA),
     .convert = {
         [DTYPE_bool] = CONVERT_INT(u8), [DTYPE_u8] = CONVERT_INT(u8), [DTYPE_i32] = CONVERT_INT(i32),
-        [DTYPE_i64] = CONVERT_INT(i64), [DTYPE_f32] = CONVERT_FLOAT(f32), [DTYPE_f64] = CONVERT_FLOAT(f64),
+        [DTYPE_i64] = CONVERT_INT(i64), [DTYPE_f16] = { [DTYPE_f32] = k_f16_to_f32 },
+        [DTYPE_bf16] = { [DTYPE_f32] = k_bf16_to_f32 },
+        [DTYPE_f32] = { CONVERT_FLOAT(f32), [DTYPE_f16] = k_f32_to_f16, [DTYPE_bf16] = k_f32_to_bf16 },
+        [DTYPE_f64] = { CONVERT_FLOAT(f64) },
     },
     .unary = {
 #define UNARY(name, class, ...) [UNARY_##name] = TABLE_##class(k_##name),

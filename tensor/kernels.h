@@ -69,7 +69,7 @@ typedef void StepKernel(int64_t n, double k, const void *p, const void *u, void 
 typedef struct Kernels {
     const char *isa;
     /* elementwise; the index is the dtype that is computed in, of inputs and (TEST rows apart) of the result */
-    ConvertKernel *convert[DTYPE_COUNT][DTYPE_COUNT];        /* [from][to]; floats to ints not */
+    ConvertKernel *convert[DTYPE_COUNT][DTYPE_COUNT];        /* [from][to]; floats to ints not, halves to f32 and back */
     UnaryKernel *unary[UNARY_COUNT][DTYPE_COUNT];
     UnaryGradKernel *unary_grad[UNARY_COUNT][DTYPE_COUNT];
     BinaryKernel *binary[BINARY_COUNT][DTYPE_COUNT];

@@ -83,6 +83,7 @@
 #define TO_BOOL(name, ctype) CONVERT(name, ctype, xs[i] != (T)0)
 #define TO_INT(name, ctype) INTS(CONVERT(name, ctype, xs[i]))
 #define TO_FLOAT(name, ctype) CONVERT(name, ctype, xs[i])
+#define TO_HALF(name, ctype)
 #define CONVERT(name, ctype, value)                                                                                 \
     static void KERNEL(name)(int64_t n, const void *x, void *y)                                                \
     {                                                                                                               \
@@ -132,6 +133,7 @@ static void KERNEL(clamp)(int64_t n, const void *x, const void *low, const void 
 #undef GRAD_1
 #undef GRAD_2
 #undef TO_BOOL
+#undef TO_HALF
 #undef TO_INT
 #undef TO_FLOAT
 #undef CONVERT

@@ -3,7 +3,6 @@
    Tessera lacks are widened to one that holds every value (int8 to i32, uint32 to i64, float16 to f32); what cannot be
    held exactly is refused by name. The header is parsed here: it is a Python dictionary of three known keys.
    Invariant: the array's size is compared with the file's before memory is asked for. */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -159,7 +158,7 @@ static bool describe(TensorContext *ctx, const char *path, const char *descr, So
 {
     static const struct { const char *code; Dtype dtype; } known[] = {
         {"b1", DTYPE_bool}, {"u1", DTYPE_u8}, {"i1", DTYPE_i32}, {"i2", DTYPE_i32}, {"u2", DTYPE_i32},
-        {"i4", DTYPE_i32}, {"u4", DTYPE_i64}, {"i8", DTYPE_i64}, {"u8", DTYPE_i64}, {"f2", DTYPE_f32},
+        {"i4", DTYPE_i32}, {"u4", DTYPE_i64}, {"i8", DTYPE_i64}, {"u8", DTYPE_i64}, {"f2", DTYPE_f16},
         {"f4", DTYPE_f32}, {"f8", DTYPE_f64},
     };
     static const struct { char kind; const char *name; } refused[] = {
@@ -184,14 +183,6 @@ static bool describe(TensorContext *ctx, const char *path, const char *descr, So
     return file_error(ctx, ERROR_format, "load", path, "its dtype is unknown: \"%s\"", descr);
 }
 
-static float half_to_float(uint16_t h)
-{
-    int exponent = h >> 10 & 31, mantissa = h & 1023;
-    float value = exponent == 31 ? (mantissa ? NAN : INFINITY)
-                : exponent ? ldexpf((float)(mantissa + 1024), exponent - 25) : ldexpf((float)mantissa, -24);
-    return h & 0x8000 ? -value : value;
-}
-
 /* Widens element [i] of the raw bytes; false when a uint64 is above the largest i64. */
 static bool widen(const Source *s, const unsigned char *raw, int64_t i, char *to)
 {
@@ -201,19 +192,13 @@ static bool widen(const Source *s, const unsigned char *raw, int64_t i, char *to
     uint64_t u8;
     int32_t narrow = 0;
     int64_t wide = 0;
-    float single;
     const unsigned char *p = raw + (size_t)i * s->size;
     switch (s->size * 128 + (unsigned char)s->kind) {
     case 128 + 'i': narrow = *(const signed char *)p; break;
     case 256 + 'i': memcpy(&i2, p, 2); narrow = i2; break;
     case 256 + 'u': memcpy(&u2, p, 2); narrow = u2; break;
     case 512 + 'u': memcpy(&u4, p, 4); wide = u4; break;
-    case 1024 + 'u': memcpy(&u8, p, 8); if (u8 > INT64_MAX) return false; wide = (int64_t)u8; break;
-    default:
-        memcpy(&u2, p, 2);
-        single = half_to_float(u2);
-        memcpy(to + i * 4, &single, 4);
-        return true;
+    default: memcpy(&u8, p, 8); if (u8 > INT64_MAX) return false; wide = (int64_t)u8; break;
     }
     if (s->dtype == DTYPE_i64)
         memcpy(to + i * 8, &wide, 8);
@@ -381,6 +366,11 @@ bool npy_save(TensorContext *ctx, const char *path, Tensor *tensor)
 {
     char header[512];
     FileWriter w;
+    if (!descriptor((Dtype)tensor->dtype)[0]) {
+        file_error(ctx, ERROR_dtype, "save", path, "npy has no %s", dtype_name((Dtype)tensor->dtype));
+        error_hint(&ctx->error, "save it as .safetensors, or its numbers by f32(x)");
+        return false;
+    }
     size_t length = make_header(tensor, header);
     bool ok = file_begin(&w, ctx, path) && file_write(&w, header, length) && file_write_tensor(&w, tensor)
            && file_commit(&w);

@@ -61,7 +61,7 @@ _Static_assert(OP_COUNT < HASH_SLOTS / 2, "the hash of op names is too full");
 
 static int16_t slots[HASH_SLOTS];     /* 1 + row; 0 empty */
 static Signature signatures[OP_COUNT];
-static struct AttrCount { uint8_t count; uint16_t strings; } attr_counts[OP_COUNT];
+static struct AttrCount { uint8_t count; int8_t dtype; uint16_t strings; } attr_counts[OP_COUNT];
 static pthread_once_t slots_once = PTHREAD_ONCE_INIT, signatures_once = PTHREAD_ONCE_INIT;
 
 static unsigned hash_name(const char *name)
@@ -86,10 +86,13 @@ static void fill_signatures(void)
 {
     for (int i = 0; i < OP_COUNT; i++) {
         signature_parse(op_defs[i].signature, &signatures[i]);
+        attr_counts[i].dtype = -1;
         for (int j = 0; j < signatures[i].count; j++) {
             ParamKind kind = signatures[i].param[j].kind;
             if (kind == PARAM_str)
                 attr_counts[i].strings |= (uint16_t)(1u << attr_counts[i].count);
+            if (kind == PARAM_dtype)
+                attr_counts[i].dtype = (int8_t)attr_counts[i].count;
             if (kind != PARAM_tensor && kind != PARAM_tensors)
                 attr_counts[i].count++;
         }
@@ -131,6 +134,12 @@ int op_attr_count(const OpDef *def, unsigned *strings)
     pthread_once(&signatures_once, fill_signatures);
     *strings = attr_counts[def - op_defs].strings;
     return attr_counts[def - op_defs].count;
+}
+
+int op_dtype_attr(const OpDef *def)
+{
+    pthread_once(&signatures_once, fill_signatures);
+    return attr_counts[def - op_defs].dtype;
 }
 
 const char *op_doc(const OpDef *def)
@@ -201,6 +210,8 @@ static bool run_call(OpCall *call)
 bool op_call(TensorContext *context, const OpDef *def, int n_in, Tensor *const *in, const Attr *attr, Tensor **out,
              int *n_out)
 {
+    if (op_takes_halves(def, n_in, in, attr))
+        return op_call_widened(context, def, n_in, in, attr, out, n_out);
     OpCall call;
     call.ctx = context;
     call.def = def;

@@ -27,11 +27,13 @@ typedef enum Dtype {
     DTYPE_COUNT
 } Dtype;
 
-typedef enum DtypeClass { CLASS_BOOL, CLASS_INT, CLASS_FLOAT } DtypeClass;
+typedef enum DtypeClass { CLASS_BOOL, CLASS_INT, CLASS_FLOAT, CLASS_HALF = CLASS_FLOAT } DtypeClass;
 
 size_t dtype_size(Dtype dtype);
 const char *dtype_name(Dtype dtype);
 DtypeClass dtype_class(Dtype dtype);
+static inline bool dtype_is_half(Dtype dtype) { return dtype == DTYPE_f16 || dtype == DTYPE_bf16; }
+double dtype_round(Dtype dtype, double value);     /* the nearest number that a float dtype holds */
 bool dtype_from_name(const char *name, Dtype *dtype);
 
 /* Bytes shared by views. [release] frees foreign memory (a mapped file) and the Storage itself, which its maker

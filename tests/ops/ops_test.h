@@ -4,7 +4,7 @@
    that test_ops.c checks values in every dtype, gradients to second order, views, threads and errors.
 
    inputs: words separated by spaces, one a tensor
-       x[2,3]        the dtype under test: all six in turn, unless the case refuses some
+       x[2,3]        the dtype under test: all in turn (f16, bf16 against f32), unless the case refuses some
        x[2,3](0.1,2) values between the two (ints: whole ones between them); without it -2 to 2. Values of one input
                      are distinct floats, away from 0, so that no kink is near
        i64[4](0,3)   that dtype in every run

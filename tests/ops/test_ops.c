@@ -678,7 +678,7 @@ static bool wants_gradient(const Run *run)
     bool any = false;
     for (int i = 0; i < run->in.n; i++)
         any = any || (run->in.tensor[i] && !run->in.constant[i]);
-    return any && !run->test->no_grad && (run->dtype == DTYPE_f32 || run->dtype == DTYPE_f64);
+    return any && !run->test->no_grad && dtype_class(run->dtype) == CLASS_FLOAT;
 }
 
 /* Rows that say NOGRAD must refuse, rows that say ZERO must give zeros. */
@@ -748,6 +748,61 @@ static void check_gradient(Run *run)
     release(fused.n, fused.t);
 }
 
+/* ---- f16 and bf16 ---- */
+
+/* The inputs with halves as f32 and the counter as it was; a result is right when it is the f32 result rounded. */
+static bool compare_half(Run *run, Tensor *const *wide, Outputs *out, Outputs *want)
+{
+    uint64_t counter = ctx.counter;
+    if (!call(run, run->in.tensor, out))
+        return complain(run, "%s error: %s", error_kind_name(ctx.error.kind), ctx.error.message);
+    ctx.counter = counter;
+    if (!call(run, wide, want))
+        return complain(run, "as f32: %s", ctx.error.message);
+    ctx.counter = counter;
+    for (int k = 0; k < out->n && k < want->n; k++) {
+        Dtype dtype = (Dtype)out->t[k]->dtype;
+        bool rounds = dtype == run->dtype && want->t[k]->dtype == DTYPE_f32;
+        Tensor *right = rounds ? tensor_cast(&ctx, want->t[k], dtype) : tensor_retain(want->t[k]);
+        if (!tensor_same(out->t[k], right))
+            complain(run, "result %d is not that of f32, rounded", k);
+        tensor_release(right);
+    }
+    return run->wrong == 0;
+}
+
+/* The op in half floats gives what it gives on the same numbers in f32, rounded; likewise its gradient, up to the
+   rounding on the way. */
+static void check_half(Run *run)
+{
+    Tensor *wide[OP_MAX_IN] = {0};
+    Outputs out = {0}, want = {0};
+    Grads narrow, full, back = {.n = 0};
+    for (int i = 0; i < run->in.n; i++)
+        if (run->in.tensor[i])
+            wide[i] = dtype_is_half((Dtype)run->in.tensor[i]->dtype)
+                    ? tensor_cast(&ctx, run->in.tensor[i], DTYPE_f32) : tensor_retain(run->in.tensor[i]);
+    bool good = compare_half(run, wide, &out, &want);
+    if (good && wants_gradient(run) && (run->def->mode == MODE_DIFF || run->def->mode == MODE_COMPOSITE)) {
+        good = gradient(run, wide, &full);
+        ctx.counter = 0;
+        if (!good || !gradient(run, run->in.tensor, &narrow)) {
+            complain(run, "gradient: %s error: %s", error_kind_name(ctx.error.kind), ctx.error.message);
+        } else {
+            for (int g = 0; g < full.n; g++)
+                back.t[back.n++] = tensor_cast(&ctx, full.t[g], (Dtype)narrow.t[g]->dtype);
+            compare_grads(run, &narrow, &back, run->dtype == DTYPE_f16 ? 8e-3 : 6e-2, "half and f32");
+            release(narrow.n, narrow.t);
+        }
+        if (good)
+            release(full.n, full.t);
+    }
+    release(back.n, back.t);
+    release(want.n, want.t);
+    release(out.n, out.t);
+    release(run->in.n, wide);
+}
+
 /* ---- the loop ---- */
 
 static bool listed(const char *list, Dtype dtype)
@@ -766,6 +821,9 @@ static bool applies(const Case *test, Dtype dtype)
     bool varies = test->inputs[0] == 'x' || strstr(test->inputs, " x[");
     if (!varies)
         return dtype == DTYPE_f64;
+    if (dtype_is_half(dtype))
+        return !test->big && !test->error && !listed(test->refuses, DTYPE_f32)
+            && (!test->only || listed(test->only, DTYPE_f32));
     if (test->big && dtype_class(dtype) != CLASS_FLOAT)
         return false;
     return !test->only || listed(test->only, dtype);
@@ -781,6 +839,8 @@ static int run_dtype(const Case *test, Dtype dtype)
         check_error(&run, test->error);
     else if (built && listed(test->refuses, dtype))
         check_error(&run, ERROR_dtype);
+    else if (built && dtype_is_half(dtype))
+        check_half(&run);
     else if (built) {
         bool good = check_values(&run);
         ctx.counter = 0;
