@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* save and load, by the name's ending: .npy and images hold one tensor, .safetensors any value with its objects. A
+/* save and load, by the name's ending: .npy and images hold one tensor, .npz a map of tensors, .safetensors any value with its objects. A
    checkpoint has one entry a tensor, in the order of the walk, and in its metadata the other data (notation.h) and the
    random state; the same run gives the same bytes. */
 #include <stdio.h>
@@ -130,14 +130,43 @@ static bool save_checkpoint(Vm *vm, Value v, const char *path)
     return fine;
 }
 
+/* A map from name to tensor, as numpy.savez takes them. */
+static bool save_npz(Vm *vm, Value v, const char *path)
+{
+    Saving s = {.vm = vm, .ctx = vm_tensors(vm), .names = map_new()};
+    bool fine = s.names.tag != TAG_UNDEFINED || vm_out_of_memory(vm);
+    if (v.tag != TAG_MAP || v.map->count == 0) {
+        fine = vm_fail(vm, ERROR_type, "save", "a .npz file holds a map from names to tensors");
+        error_hint(&s.ctx->error, "save({x: x, y: y}, path); a model by save(params(net), path)");
+    }
+    for (int64_t i = 0; fine && i < v.map->used; i++) {
+        const MapEntry *entry = &v.map->entry[i];
+        Value name;
+        if (entry->key.tag == TAG_UNDEFINED) continue;
+        if (entry->key.tag != TAG_STRING) {
+            fine = vm_fail(vm, ERROR_type, "save", "the names in a .npz file are strings");
+            break;
+        }
+        Tensor *tensor = value_to_tensor(s.ctx, entry->value), *plain = tensor ? tensor_detach(s.ctx, tensor) : NULL;
+        tensor_release(tensor);
+        fine = plain && add_tensor_take(&s, entry->key.string->text, plain, &name);
+        if (fine) value_release(name);
+    }
+    fine = fine && npz_save(s.ctx, path, &s.file);
+    tensor_file_free(&s.file);
+    value_release(s.names);
+    return fine;
+}
+
 bool native_save(Vm *vm, const Value *args, Value *result)
 {
     const char *path = args[1].string->text;
     TensorContext *ctx = vm_tensors(vm);
     *result = VALUE_NONE;
     if (ends_in(path, ".safetensors")) return save_checkpoint(vm, args[0], path);
+    if (ends_in(path, ".npz")) return save_npz(vm, args[0], path);
     if (!ends_in(path, ".npy") && !ends_in(path, ".png")) {
-        return vm_fail(vm, ERROR_value, "save", "\"%.200s\" must end in .safetensors, .npy or .png", path);
+        return vm_fail(vm, ERROR_value, "save", "\"%.200s\" must end in .safetensors, .npy, .npz or .png", path);
     }
     Tensor *tensor = value_to_tensor(ctx, args[0]);
     if (!tensor) return false;
@@ -216,24 +245,30 @@ static bool load_checkpoint(Vm *vm, const char *path, Value into, Value *result)
     return fine;
 }
 
+static bool load_npz(Vm *vm, const char *path, Value *result)
+{
+    TensorFile file;
+    if (!npz_load(vm_tensors(vm), path, &file)) return false;
+    bool fine = tensors_map(vm, &file, result);
+    tensor_file_free(&file);
+    return fine;
+}
+
 bool native_load(Vm *vm, const Value *args, Value *result)
 {
     const char *path = args[0].string->text;
     TensorContext *ctx = vm_tensors(vm);
     Tensor *tensor = NULL;
     if (ends_in(path, ".safetensors")) return load_checkpoint(vm, path, args[1], result);
+    if (args[1].tag != TAG_NONE) return vm_fail(vm, ERROR_argument, "load", "`into` is for .safetensors files");
+    if (ends_in(path, ".npz")) return load_npz(vm, path, result);
     if (ends_in(path, ".npy")) tensor = npy_load(ctx, path);
     else if (is_image(path)) tensor = image_load(ctx, path);
     else if (ends_in(path, ".gz") || ends_in(path, "ubyte") || ends_in(path, ".idx")) tensor = idx_load(ctx, path);
     else {
         return vm_fail(vm, ERROR_value, "load",
-                       "\"%.200s\" must end in .safetensors, .npy, .png, .jpg, .idx, -ubyte or .gz", path);
+                       "\"%.200s\" must end in .safetensors, .npy, .npz, .png, .jpg, .idx, -ubyte or .gz", path);
     }
-    if (!tensor) return false;
-    if (args[1].tag == TAG_NONE) {
-        *result = value_from_tensor_take(tensor);
-        return true;
-    }
-    tensor_release(tensor);
-    return vm_fail(vm, ERROR_argument, "load", "`into` is for .safetensors files");
+    if (tensor) *result = value_from_tensor_take(tensor);
+    return tensor != NULL;
 }

@@ -258,6 +258,13 @@ static void sync_folder(const char *target)
     free(folder);
 }
 
+bool file_reopen(FileWriter *w)
+{
+    close(w->fd);
+    w->fd = open(w->temporary, O_WRONLY | O_CLOEXEC);
+    return w->fd >= 0 || file_errno(w->ctx, "save", w->path, "cannot be written");
+}
+
 bool file_commit(FileWriter *w)
 {
     if (!flush(w))

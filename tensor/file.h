@@ -38,7 +38,15 @@ typedef struct FileWriter {
 bool file_begin(FileWriter *writer, TensorContext *ctx, const char *path);
 bool file_write(FileWriter *writer, const void *data, size_t bytes);
 bool file_write_tensor(FileWriter *writer, Tensor *tensor);          /* row-major, little-endian */
+bool file_reopen(FileWriter *writer);                                /* the temporary file was made anew by its name */
 bool file_commit(FileWriter *writer);
 void file_abort(FileWriter *writer);
+
+/* ---- npy.c, for npz.c too ---- */
+/* What follows in fd, [bytes] long, is one npy file. */
+Tensor *npy_read(TensorContext *ctx, int fd, const char *path, uint64_t bytes);
+/* Magic, version 1.0 and a header padded so that the data starts at a multiple of 64. Returns its length; 0: error. */
+#define NPY_HEADER 512
+size_t npy_header(TensorContext *ctx, const char *path, const Tensor *tensor, char text[NPY_HEADER]);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The module `media`: the only place that sees jansson and stb. It turns a safetensors header into a plain list and
-   pictures into planes of bytes; what these mean and whether they fit the file is checked by its callers.
+/* The module `media`: the only place that sees jansson, stb and libzip. It turns a safetensors header into a plain list,
+   pictures into planes of bytes and zip archives into members; what these mean is checked by its callers.
    Invariant: it calls no function of ours, so that it can be opened beside any libtensor. */
 #include <jansson.h>
 #include <stb/stb_image.h>
@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zip.h>
 
 #include "media.h"
 
@@ -154,10 +155,152 @@ static bool image_write(MediaWrite *write, void *to, int width, int height, int 
         || wrong(why, "the picture cannot be encoded%s", "");
 }
 
+/* ---- archives ---- */
+
+static bool zip_wrong(char why[MEDIA_WHY], const char *what, int code)
+{
+    zip_error_t error;
+    zip_error_init_with_code(&error, code);
+    snprintf(why, MEDIA_WHY, "%s: %.120s", what, zip_error_strerror(&error));
+    zip_error_fini(&error);
+    return false;
+}
+
+static void archive_close(MediaArchive *archive)
+{
+    free(archive->member);
+    zip_discard(archive->owner);
+}
+
+static bool archive_open(const char *path, MediaArchive *archive, char why[MEDIA_WHY])
+{
+    int code = 0;
+    zip_t *zip = zip_open(path, ZIP_RDONLY, &code);
+    if (!zip)
+        return zip_wrong(why, "is no zip archive", code);
+    zip_int64_t count = zip_get_num_entries(zip, 0);
+    *archive = (MediaArchive){.owner = zip};
+    archive->member = count >= 0 && count < 1 << 24 ? calloc((size_t)count + 1, sizeof *archive->member) : NULL;
+    bool ok = archive->member || wrong(why, "no memory for its %s", "names");
+    for (zip_int64_t i = 0; ok && i < count; i++) {
+        zip_stat_t entry;
+        ok = zip_stat_index(zip, (zip_uint64_t)i, 0, &entry) == 0 && entry.valid & ZIP_STAT_SIZE
+           && entry.valid & ZIP_STAT_NAME;
+        if (!ok)
+            wrong(why, "its directory is %s", "damaged");
+        else
+            archive->member[archive->count++] = (MediaMember){entry.name, entry.size};
+    }
+    if (!ok)
+        archive_close(archive);
+    return ok;
+}
+
+static bool archive_unpack(const MediaArchive *archive, int member, MediaSink *sink, void *to, char why[MEDIA_WHY])
+{
+    char buffer[1 << 16];
+    zip_file_t *file = zip_fopen_index(archive->owner, (zip_uint64_t)member, 0);
+    if (!file) {
+        snprintf(why, MEDIA_WHY, "cannot be unpacked: %.120s", zip_strerror(archive->owner));
+        return false;
+    }
+    zip_int64_t got;
+    while ((got = zip_fread(file, buffer, sizeof buffer)) > 0)
+        if (!sink(to, buffer, (size_t)got)) {
+            wrong(why, "it is %s", "longer than the archive says, or memory is out");
+            break;
+        }
+    if (got < 0)
+        snprintf(why, MEDIA_WHY, "cannot be unpacked: %.120s", zip_file_strerror(file));
+    else if (got == 0)
+        snprintf(why, MEDIA_WHY, "it is shorter than the archive says");
+    zip_fclose(file);
+    return got == 0;
+}
+
+/* One member while libzip reads it; libzip frees it when the archive is closed. */
+typedef struct Feeding {
+    MediaPacked packed;
+    uint64_t at;
+} Feeding;
+
+static zip_int64_t feed(void *state, void *data, zip_uint64_t bytes, zip_source_cmd_t command)
+{
+    Feeding *f = state;
+    switch (command) {
+    case ZIP_SOURCE_OPEN:
+        f->at = 0;
+        return 0;
+    case ZIP_SOURCE_READ:
+        if (bytes > f->packed.size - f->at)
+            bytes = f->packed.size - f->at;
+        f->packed.read(f->packed.from, f->at, data, (size_t)bytes);
+        f->at += bytes;
+        return (zip_int64_t)bytes;
+    case ZIP_SOURCE_STAT: {
+        zip_stat_t *stat = data;
+        zip_stat_init(stat);
+        stat->size = f->packed.size;
+        stat->valid = ZIP_STAT_SIZE;
+        return sizeof *stat;
+    }
+    case ZIP_SOURCE_FREE:
+        free(f);
+        return 0;
+    case ZIP_SOURCE_CLOSE:
+        return 0;
+    case ZIP_SOURCE_SUPPORTS:
+        return zip_source_make_command_bitmap(ZIP_SOURCE_OPEN, ZIP_SOURCE_READ, ZIP_SOURCE_CLOSE, ZIP_SOURCE_STAT,
+                                              ZIP_SOURCE_ERROR, ZIP_SOURCE_FREE, -1);
+    default:
+        return -1;
+    }
+}
+
+/* Stored, not packed: numbers hardly shrink. */
+static bool add_member(zip_t *zip, const MediaPacked *packed)
+{
+    Feeding *f = malloc(sizeof *f);
+    if (!f)
+        return false;
+    *f = (Feeding){*packed, 0};
+    zip_source_t *source = zip_source_function(zip, feed, f);
+    if (!source) {
+        free(f);
+        return false;
+    }
+    zip_int64_t at = zip_file_add(zip, packed->name, source, ZIP_FL_ENC_UTF_8);
+    if (at < 0) {
+        zip_source_free(source);
+        return false;
+    }
+    return zip_set_file_compression(zip, (zip_uint64_t)at, ZIP_CM_STORE, 0) == 0;
+}
+
+static bool archive_write(const char *path, int count, const MediaPacked *packed, char why[MEDIA_WHY])
+{
+    int code = 0;
+    zip_t *zip = zip_open(path, ZIP_CREATE | ZIP_TRUNCATE, &code);
+    if (!zip)
+        return zip_wrong(why, "cannot be written", code);
+    bool ok = true;
+    for (int i = 0; ok && i < count; i++)
+        ok = add_member(zip, &packed[i]);
+    if (ok && zip_close(zip) == 0)
+        return true;
+    snprintf(why, MEDIA_WHY, "cannot be written: %.120s", zip_strerror(zip));
+    zip_discard(zip);
+    return false;
+}
+
 __attribute__((visibility("default"))) const MediaModule tessera_module_media = {
     .header_read = header_read,
     .header_free = header_free,
     .image_size = image_size,
     .image_read = image_read,
     .image_write = image_write,
+    .archive_open = archive_open,
+    .archive_unpack = archive_unpack,
+    .archive_close = archive_close,
+    .archive_write = archive_write,
 };

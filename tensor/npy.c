@@ -296,7 +296,7 @@ static Tensor *from_fortran(TensorContext *ctx, Tensor *reversed)
     return dense;
 }
 
-static Tensor *load_open(TensorContext *ctx, int fd, const char *path, uint64_t left)
+Tensor *npy_read(TensorContext *ctx, int fd, const char *path, uint64_t left)
 {
     Header h;
     Source s = {0};
@@ -330,7 +330,7 @@ Tensor *npy_load(TensorContext *ctx, const char *path)
     int fd = file_open(ctx, path, &size);
     if (fd < 0)
         return NULL;
-    Tensor *out = load_open(ctx, fd, path, size);
+    Tensor *out = npy_read(ctx, fd, path, size);
     close(fd);
     return out;
 }
@@ -345,9 +345,13 @@ static const char *descriptor(Dtype dtype)
     return names[dtype];
 }
 
-/* Magic, version 1.0 and a header padded so that the data starts at a multiple of 64. */
-static size_t make_header(const Tensor *tensor, char text[512])
+size_t npy_header(TensorContext *ctx, const char *path, const Tensor *tensor, char text[NPY_HEADER])
 {
+    if (!descriptor((Dtype)tensor->dtype)[0]) {
+        file_error(ctx, ERROR_dtype, "save", path, "npy has no %s", dtype_name((Dtype)tensor->dtype));
+        error_hint(&ctx->error, "save it as .safetensors, or its numbers by f32(x)");
+        return 0;
+    }
     int at = snprintf(text + 10, 400, "{'descr': '%s', 'fortran_order': False, 'shape': (",
                       descriptor((Dtype)tensor->dtype));
     for (int i = 0; i < tensor->ndim; i++)
@@ -364,14 +368,11 @@ static size_t make_header(const Tensor *tensor, char text[512])
 
 bool npy_save(TensorContext *ctx, const char *path, Tensor *tensor)
 {
-    char header[512];
+    char header[NPY_HEADER];
     FileWriter w;
-    if (!descriptor((Dtype)tensor->dtype)[0]) {
-        file_error(ctx, ERROR_dtype, "save", path, "npy has no %s", dtype_name((Dtype)tensor->dtype));
-        error_hint(&ctx->error, "save it as .safetensors, or its numbers by f32(x)");
+    size_t length = npy_header(ctx, path, tensor, header);
+    if (length == 0)
         return false;
-    }
-    size_t length = make_header(tensor, header);
     bool ok = file_begin(&w, ctx, path) && file_write(&w, header, length) && file_write_tensor(&w, tensor)
            && file_commit(&w);
     file_abort(&w);

@@ -214,6 +214,8 @@ bool safetensors_load(TensorContext *context, const char *path, TensorFile *file
 bool safetensors_save(TensorContext *context, const char *path, const TensorFile *file);   /* atomically: via rename */
 Tensor *npy_load(TensorContext *context, const char *path);
 bool npy_save(TensorContext *context, const char *path, Tensor *tensor);
+bool npz_load(TensorContext *context, const char *path, TensorFile *file);
+bool npz_save(TensorContext *context, const char *path, const TensorFile *file);
 Tensor *idx_load(TensorContext *context, const char *path);      /* IDX, gzip or plain */
 Tensor *image_load(TensorContext *context, const char *path);    /* u8[channels, height, width]; PNG or JPEG */
 /* u8 or float (0 to 1) [h, w], [1|3|4, h, w]; PNG */
