@@ -13,6 +13,7 @@
 #include "ast.h"
 #include "bind.h"
 #include "bridge.h"
+#include "date.h"
 
 /* What each operator is called, which row of ops.def computes it for tensors. */
 static const struct { const char *sign; OpId op; } table[] = {
@@ -263,6 +264,7 @@ static bool refuse_arithmetic(Vm *vm, int op, Value a, Value b)
     } else if (op == OPERATOR_MUL && (a.tag == TAG_STRING || b.tag == TAG_STRING)) {
         error_hint(error, "write repeat_text(s, n) to repeat a string");
     } else if (op == OPERATOR_ADD && a.tag == TAG_MAP && b.tag == TAG_MAP) error_hint(error, "maps are joined by ++");
+    else if (op == OPERATOR_SUB && a.tag == TAG_SET) error_hint(error, "write difference(a, b)");
     else if (a.tag == TAG_NONE || b.tag == TAG_NONE) error_hint(error, "a value is none; compare with x == none first");
     return false;
 }
@@ -283,6 +285,10 @@ static bool arithmetic(Vm *vm, int op, Value a, Value b, Value *result)
         if (a.tag == TAG_SCALAR || b.tag == TAG_SCALAR) return scalars(vm, op, a, b, result);
         *result = value_float(floats(op, real(a), real(b)));
         return true;
+    }
+    if (a.tag == TAG_DATE || b.tag == TAG_DATE) {
+        bool handled = false, fine = date_arithmetic(vm, op, a, b, result, &handled);
+        return handled ? fine : refuse_arithmetic(vm, op, a, b);
     }
     if (!is_arithmetic(a) || !is_arithmetic(b)) return refuse_arithmetic(vm, op, a, b);
     if (op == OPERATOR_MUL && ((is_row(a) && b.tag == TAG_INT) || (is_row(b) && a.tag == TAG_INT))) {
@@ -356,9 +362,16 @@ static bool concat(Vm *vm, Value a, Value b, Value *result)
     }
     if (a.tag == b.tag && is_row(a)) return concat_lists(vm, a, b, result);
     if (a.tag == TAG_MAP && b.tag == TAG_MAP) return concat_maps(vm, a, b, result);
+    if (a.tag == TAG_SET && (b.tag == TAG_SET || b.tag == TAG_RANGE || is_row(b))) {
+        *result = value_retain(a);
+        if (set_extend(vm, "++", result, b)) return true;
+        value_release(*result);
+        return false;
+    }
     refuse(vm, OPERATOR_CONCAT, a, b);
     Error *error = &vm_tensors(vm)->error;
     if (a.tag == TAG_TENSOR || b.tag == TAG_TENSOR) error_hint(error, "tensors are joined by concat([a, b], axis)");
+    else if (a.tag == TAG_SET) error_hint(error, "write s ++ [x] to add one item");
     else if (a.tag == TAG_LIST) error_hint(error, "write xs ++ [x] to append one value");
     else if (a.tag == TAG_STRING || b.tag == TAG_STRING) error_hint(error, "write str(x), or \"…{x}…\"");
     return false;
@@ -433,7 +446,8 @@ bool value_equal(Value a, Value b)
     switch ((Tag)a.tag) {
     case TAG_LIST:
     case TAG_TUPLE: return a.list == b.list || equal_rows(a.list, b.list);
-    case TAG_MAP: return a.map == b.map || equal_maps(a.map, b.map);
+    case TAG_MAP:
+    case TAG_SET: return a.map == b.map || equal_maps(a.map, b.map);
     case TAG_FUNCTION: return equal_functions(a, b);
     default: return value_same(a, b);
     }
@@ -455,6 +469,7 @@ int value_order(Value a, Value b, bool *comparable)
         return a.string->length < b.string->length ? -1 : a.string->length > b.string->length;
     }
     if (a.tag == TAG_BOOL && b.tag == TAG_BOOL) return (int)a.b - (int)b.b;
+    if (a.tag == TAG_DATE && b.tag == TAG_DATE) return a.i < b.i ? -1 : a.i > b.i;
     if (a.tag == b.tag && is_row(a)) {
         for (int64_t i = 0; i < a.list->count && i < b.list->count; i++) {
             int order = value_order(a.list->at[i], b.list->at[i], comparable);
@@ -477,7 +492,11 @@ static bool ordering(Vm *vm, int op, Value a, Value b, Value *result)
     int order = comparable ? value_order(a, b, &comparable) : 0;
     if (!comparable) {
         bool promote = (is_row(a) && (is_row(b) || value_is_number(b))) || (is_row(b) && value_is_number(a));
-        if (!promote) return refuse(vm, op, a, b);
+        if (!promote) {
+            refuse(vm, op, a, b);
+            if (a.tag == TAG_SET) error_hint(&vm_tensors(vm)->error, "write is_subset(a, b)");
+            return false;
+        }
         Value side[2] = {a, b};
         return tensor_operator(vm, op, 2, side, result);
     }
@@ -535,6 +554,7 @@ static bool contains(Vm *vm, Value x, Value in, bool *found)
         for (int64_t i = 0; i < in.list->count && !*found; i++) *found = value_equal(x, in.list->at[i]);
         return true;
     case TAG_MAP:
+    case TAG_SET:
         *found = map_get(in.map, x, &ignored);
         return true;
     case TAG_STRING:
@@ -592,7 +612,7 @@ bool arith_truth(Vm *vm, Value v, bool *truth)
     if (v.tag == TAG_TENSOR) error_hint(error, "write any(x) or all(x)");
     else if (value_is_number(v)) error_hint(error, "write x != 0");
     else if (v.tag == TAG_NONE) error_hint(error, "write x != none");
-    else if (is_row(v) || v.tag == TAG_MAP || v.tag == TAG_STRING) error_hint(error, "write len(x) > 0");
+    else if (is_row(v) || v.tag == TAG_MAP || v.tag == TAG_SET || v.tag == TAG_STRING) error_hint(error, "write len(x) > 0");
     return false;
 }
 

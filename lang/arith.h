@@ -8,5 +8,7 @@
 /* -1, 0 or 1 among numbers, strings, bools, and lists and tuples of those; else *comparable becomes false. */
 int value_order(Value a, Value b, bool *comparable);
 const char *operator_sign(int operator_);                      /* "++" */
+/* Adds the items of a set, list, tuple or range to the set in *slot, in place when nothing else holds it. */
+bool set_extend(Vm *vm, const char *function, Value *slot, Value items);
 
 #endif

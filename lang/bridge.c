@@ -201,6 +201,7 @@ static Tensor *refuse(TensorContext *ctx, Value v)
     char described[96];
     value_describe(v, described, sizeof described);
     error_set(&ctx->error, ERROR_type, "", "expected a tensor or numbers, got %s", described);
+    if (v.tag == TAG_SET) error_hint(&ctx->error, "s ++= [x] adds to a set; list(s) is the list of its items");
     return NULL;
 }
 

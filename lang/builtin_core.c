@@ -241,19 +241,77 @@ bool native_range(Vm *vm, const Value *args, Value *result)
 
 /* ---- the larger and the smaller: numbers here, tensors and lists by the op ---- */
 
+static bool no_order(Vm *vm, const char *name, Value a, Value b)
+{
+    char left[96], right[96];
+    value_describe(a, left, sizeof left);
+    value_describe(b, right, sizeof right);
+    return vm_fail(vm, ERROR_type, name, "%s and %s have no order", left, right);
+}
+
 static void hint_elementwise(Vm *vm, OpId id)
 {
     error_hint(&vm_tensors(vm)->error, "elementwise it is %s(a, b)", id == OP_max ? "maximum" : "minimum");
+}
+
+/* The item whose key comes last or first in the order that sort has; the first of equal ones. */
+static bool extreme_item(Vm *vm, OpId id, Value items, Value key, Value *result)
+{
+    const char *name = op_name(op_def(id));
+    Value iterator, item, best = VALUE_UNDEFINED, best_key = VALUE_UNDEFINED;
+    bool fine = vm_iterate(vm, items, &iterator);
+    if (!fine) return false;
+    for (;;) {
+        fine = vm_next(vm, iterator, &item);
+        if (!fine || item.tag == TAG_DONE) break;
+        bool first = best.tag == TAG_UNDEFINED, comparable = true;
+        Value k = value_retain(item);
+        if (key.tag != TAG_NONE) {
+            value_release(k);
+            fine = vm_call(vm, key, 1, &item, 0, NULL, &k);
+        }
+        if (!fine) {
+            value_release(item);
+            break;
+        }
+        int order = first ? 0 : value_order(k, best_key, &comparable);
+        bool better = first || (id == OP_max ? order > 0 : order < 0);
+        if (!comparable) fine = no_order(vm, name, k, best_key);
+        if (fine && better) {
+            value_set(&best, item);
+            value_set(&best_key, k);
+        } else {
+            value_release(item);
+            value_release(k);
+        }
+        if (!fine) break;
+    }
+    if (!fine) vm_iterate_close(vm, iterator);
+    value_release(iterator);
+    value_release(best_key);
+    if (fine && best.tag == TAG_UNDEFINED) fine = vm_fail(vm, ERROR_value, name, "there are no items");
+    if (fine) *result = best;
+    else value_release(best);
+    return fine;
+}
+
+/* Whether max(x) is a question about items rather than about a tensor. */
+static bool by_items(Value x, Value key)
+{
+    if (key.tag != TAG_NONE || x.tag == TAG_SET || x.tag == TAG_MAP || x.tag == TAG_STRING || native_is_lazy(x)) return true;
+    return native_is_row(x) && x.list->count && (x.list->at[0].tag == TAG_STRING || x.list->at[0].tag == TAG_DATE);
 }
 
 static bool extreme(Vm *vm, OpId id, const Value *args, Value *result)
 {
     const char *name = op_name(op_def(id));
     const List *xs = args[0].list;
-    bool numbers = xs->count > 1, strings = xs->count > 1, comparable = true;
+    bool numbers = xs->count > 1, strings = xs->count > 1, dates = xs->count > 1, comparable = true;
+    if (xs->count == 1 && by_items(xs->at[0], args[3])) return extreme_item(vm, id, xs->at[0], args[3], result);
     for (int64_t i = 0; i < xs->count; i++) {
         numbers &= value_is_number(xs->at[i]);
         strings &= xs->at[i].tag == TAG_STRING;
+        dates &= xs->at[i].tag == TAG_DATE;
     }
     bool second_is_axis = xs->count == 2 && (xs->at[0].tag == TAG_TENSOR || native_is_row(xs->at[0]));
     if (xs->count == 1 || second_is_axis) {
@@ -265,7 +323,7 @@ static bool extreme(Vm *vm, OpId id, const Value *args, Value *result)
         if (second_is_axis && xs->at[1].tag == TAG_TENSOR) hint_elementwise(vm, id);
         return false;
     }
-    if (!numbers && !strings) {
+    if (!numbers && !strings && !dates) {
         vm_fail(vm, ERROR_type, name, "takes numbers, or one tensor or list and an axis");
         hint_elementwise(vm, id);
         return false;

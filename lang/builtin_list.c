@@ -65,12 +65,30 @@ bool native_get(Vm *vm, const Value *args, Value *result)
     return true;
 }
 
+static bool remove_item(Vm *vm, Value set, Value item, Value *result)
+{
+    Value ignored;
+    Text text = {0};
+    *result = value_retain(set);
+    if (map_get(set.map, item, &ignored)) {
+        if (map_own(result).tag != TAG_UNDEFINED) return map_remove(result->map, item);
+        vm_out_of_memory(vm);
+    } else if (value_repr(vm, item, &text)) {
+        vm_fail(vm, ERROR_key, "remove", "the set has no item %.200s", text.at ? text.at : "");
+        error_hint(&vm_tensors(vm)->error, "`x in s` asks for it, difference(s, [x]) does not mind");
+    }
+    text_free(&text);
+    value_set(result, VALUE_UNDEFINED);
+    return false;
+}
+
 bool native_remove(Vm *vm, const Value *args, Value *result)
 {
+    if (args[0].tag == TAG_SET) return remove_item(vm, args[0], args[1], result);
     Subscript s = {.value = args[1]};
     Value copy = value_retain(args[0]), found;
     bool fine = args[0].tag == TAG_MAP || args[0].tag == TAG_LIST ||
-                native_wants(vm, "remove", "m", "a map or a list", args[0]);
+                native_wants(vm, "remove", "m", "a map, a list or a set", args[0]);
     fine = fine && index_get(vm, args[0], 1, &s, &found);          /* the error of a missing key is the index's */
     if (fine) value_release(found);
     if (fine && args[0].tag == TAG_MAP) {
@@ -261,7 +279,7 @@ bool native_unique(Vm *vm, const Value *args, Value *result)
         for (int64_t i = 0; i < list.list->count && fine; i++) {
             Value item = list.list->at[i];
             fine = value_hashable(item) ||
-                   native_wants(vm, "unique", "each item", "a string, an int, a bool or a tuple", item);
+                   native_wants(vm, "unique", "each item", "a string, an int, a bool, a date or a tuple of those", item);
             if (!fine || map_get(seen.map, item, &old)) continue;
             fine = map_set_take(seen.map, item, VALUE_NONE) || vm_out_of_memory(vm);
             fine = fine && push(vm, &out, value_retain(item));

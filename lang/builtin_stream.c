@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* map, filter, zip, enumerate and take: over lists and other values of known extent they give lists at once, over
+/* map, filter, zip, take and their like: over lists and other values of known extent they give lists at once, over
    streams and objects with next() they give streams that draw one item at a time. Both come from one step function. */
 #include <stdlib.h>
 
@@ -13,6 +13,8 @@ struct Lazy {
     LazyNext *step;
     Value function;           /* or UNDEFINED */
     int64_t at, limit;
+    bool ended;               /* what was drawn from has given `done`, which is still to be passed on */
+    Value inner;              /* of flat: the item that is being gone through, or UNDEFINED */
     int count;
     Value from[];             /* iterators, owned */
 };
@@ -20,12 +22,14 @@ struct Lazy {
 static void lazy_free(Lazy *lazy)
 {
     for (int i = 0; i < lazy->count; i++) value_release(lazy->from[i]);
+    value_release(lazy->inner);
     value_release(lazy->function);
     free(lazy);
 }
 
 static void lazy_close(Vm *vm, Lazy *lazy)
 {
+    vm_iterate_close(vm, lazy->inner);
     for (int i = 0; i < lazy->count; i++) vm_iterate_close(vm, lazy->from[i]);
 }
 
@@ -115,6 +119,80 @@ static bool step_take(Vm *vm, Lazy *lazy, Value *item)
     return vm_next(vm, lazy->from[0], item);
 }
 
+static bool step_take_while(Vm *vm, Lazy *lazy, Value *item)
+{
+    Value verdict;
+    bool keep = false;
+    *item = VALUE_DONE;
+    if (lazy->ended) return true;
+    if (!vm_next(vm, lazy->from[0], item)) return false;
+    if (item->tag == TAG_DONE) return true;
+    bool fine = vm_call(vm, lazy->function, 1, item, 0, NULL, &verdict);
+    if (fine) {
+        fine = arith_truth(vm, verdict, &keep);
+        value_release(verdict);
+    }
+    if (fine && keep) return true;
+    lazy->ended = true;
+    value_set(item, VALUE_DONE);
+    return fine;
+}
+
+static bool step_skip(Vm *vm, Lazy *lazy, Value *item)
+{
+    for (; lazy->at < lazy->limit; lazy->at++) {
+        if (!vm_next(vm, lazy->from[0], item)) return false;
+        if (item->tag == TAG_DONE) return true;
+        value_release(*item);
+    }
+    return vm_next(vm, lazy->from[0], item);
+}
+
+/* Lists of [limit] items; the last may be shorter. */
+static bool step_chunks(Vm *vm, Lazy *lazy, Value *item)
+{
+    *item = VALUE_DONE;
+    if (lazy->ended) {
+        lazy->ended = false;
+        return true;
+    }
+    Value list = list_new(0), x;
+    bool fine = list.tag != TAG_UNDEFINED || vm_out_of_memory(vm);
+    while (fine && !lazy->ended && list.list->count < lazy->limit) {
+        fine = vm_next(vm, lazy->from[0], &x);
+        lazy->ended = fine && x.tag == TAG_DONE;
+        if (fine && !lazy->ended) fine = list_push_take(list.list, x) || vm_out_of_memory(vm);
+    }
+    if (fine && list.list->count > 0) {
+        *item = list;
+        return true;
+    }
+    lazy->ended = false;
+    value_release(list);
+    return fine;
+}
+
+static bool step_flat(Vm *vm, Lazy *lazy, Value *item)
+{
+    for (;;) {
+        if (lazy->inner.tag != TAG_UNDEFINED) {
+            if (!vm_next(vm, lazy->inner, item)) return false;
+            if (item->tag != TAG_DONE) return true;
+            value_set(&lazy->inner, VALUE_UNDEFINED);
+        }
+        Value outer;
+        if (!vm_next(vm, lazy->from[0], &outer)) return false;
+        *item = outer;
+        if (outer.tag == TAG_DONE) return true;
+        bool fine = vm_iterate(vm, outer, &lazy->inner);
+        value_release(outer);
+        if (!fine) {
+            lazy->inner = VALUE_UNDEFINED;
+            return false;
+        }
+    }
+}
+
 /* ---- making them ---- */
 
 static bool run_to_list(Vm *vm, Lazy *lazy, Value *result)
@@ -163,7 +241,7 @@ static bool add_pair(Vm *vm, Map *map, Value pair)
         return native_wants(vm, "map", "each item", "a (key, value) pair", pair);
     }
     Value key = pair.list->at[0];
-    if (!value_hashable(key)) return native_wants(vm, "map", "a key", "a string, an int, a bool or a tuple", key);
+    if (!value_hashable(key)) return native_wants(vm, "map", "a key", "a string, an int, a bool, a date or a tuple of those", key);
     return map_set_take(map, key, value_retain(pair.list->at[1])) || vm_out_of_memory(vm);
 }
 
@@ -212,6 +290,79 @@ bool native_take(Vm *vm, const Value *args, Value *result)
     int64_t n = args[1].i;
     if (n < 0) return vm_fail(vm, ERROR_value, "take", "n must not be negative, got %lld", (long long)n);
     return lazy_over(vm, step_take, VALUE_UNDEFINED, 0, n, 1, args, result);
+}
+
+bool native_take_while(Vm *vm, const Value *args, Value *result)
+{
+    if (!native_is_callable(args[1])) return native_wants(vm, "take_while", "f", "a function", args[1]);
+    return lazy_over(vm, step_take_while, args[1], 0, 0, 1, args, result);
+}
+
+bool native_skip(Vm *vm, const Value *args, Value *result)
+{
+    int64_t n = args[1].i;
+    if (n < 0) return vm_fail(vm, ERROR_value, "skip", "n must not be negative, got %lld", (long long)n);
+    return lazy_over(vm, step_skip, VALUE_UNDEFINED, 0, n, 1, args, result);
+}
+
+bool native_chunks(Vm *vm, const Value *args, Value *result)
+{
+    int64_t n = args[1].i;
+    if (n < 1) return vm_fail(vm, ERROR_value, "chunks", "n must be at least 1, got %lld", (long long)n);
+    return lazy_over(vm, step_chunks, VALUE_UNDEFINED, 0, n, 1, args, result);
+}
+
+bool native_flat(Vm *vm, const Value *args, Value *result)
+{
+    return lazy_over(vm, step_flat, VALUE_UNDEFINED, 0, 0, 1, args, result);
+}
+
+bool native_stream(Vm *vm, const Value *args, Value *result)
+{
+    return vm_iterate(vm, args[0], result);
+}
+
+/* ---- questions about all items ---- */
+
+/* Whether f is [wanted] for some item; draws no more than it needs. */
+static bool search(Vm *vm, const char *name, const Value *args, bool wanted, bool *found)
+{
+    Value iterator, item, verdict;
+    *found = false;
+    if (!native_is_callable(args[1])) return native_wants(vm, name, "f", "a function", args[1]);
+    bool fine = vm_iterate(vm, args[0], &iterator);
+    if (!fine) return false;
+    while (!*found) {
+        bool truth = false;
+        fine = vm_next(vm, iterator, &item);
+        if (!fine || item.tag == TAG_DONE) break;
+        fine = vm_call(vm, args[1], 1, &item, 0, NULL, &verdict);
+        value_release(item);
+        if (!fine) break;
+        fine = arith_truth(vm, verdict, &truth);
+        value_release(verdict);
+        if (!fine) break;
+        *found = truth == wanted;
+    }
+    if (!fine || *found) vm_iterate_close(vm, iterator);
+    value_release(iterator);
+    return fine;
+}
+
+bool native_any_of(Vm *vm, const Value *args, Value *result)
+{
+    bool found;
+    if (!search(vm, "any_of", args, true, &found)) return false;
+    *result = value_bool(found);
+    return true;
+}
+
+bool native_all_of(Vm *vm, const Value *args, Value *result)
+{
+    bool found;
+    if (!search(vm, "all_of", args, false, &found)) return false;
+    *result = value_bool(!found);
+    return true;
 }
 
 bool native_next(Vm *vm, const Value *args, Value *result)

@@ -102,7 +102,8 @@ bool native_length(Vm *vm, Value v, int64_t *length)
     switch ((Tag)v.tag) {
     case TAG_LIST:
     case TAG_TUPLE: *length = v.list->count; return true;
-    case TAG_MAP: *length = v.map->count; return true;
+    case TAG_MAP:
+    case TAG_SET: *length = v.map->count; return true;
     case TAG_STRING: *length = native_string_points(v.string); return true;
     case TAG_RANGE: *length = range_length(v.range); return true;
     case TAG_TENSOR: *length = v.tensor->ndim ? v.tensor->shape[0] : -1; return true;

@@ -77,8 +77,8 @@ void contract_pin(const Contract *contract, bool *pinned)
 
 /* ---- words ---- */
 
-static const char *const words[] = {"int", "num", "float", "str", "fn", "bool", "map", "list", "tuple", "range",
-                                    "tensor", "any", "model", "module", "stream", "none"};
+static const char *const words[] = {"int", "num", "float", "str", "fn", "bool", "map", "set", "list", "tuple", "range",
+                                    "date", "tensor", "any", "model", "module", "stream", "none"};
 
 bool contract_word_known(const char *word)
 {
@@ -131,8 +131,8 @@ static bool word_fits(const char *word, Value v)
     if (dtype_from_name(word, &dtype))
         return (v.tag == TAG_SCALAR && v.dtype == dtype) || (v.tag == TAG_TENSOR && v.tensor->dtype == dtype);
     static const struct { const char *word; Tag tag; } tags[] = {
-        {"str", TAG_STRING}, {"map", TAG_MAP}, {"list", TAG_LIST}, {"tuple", TAG_TUPLE}, {"range", TAG_RANGE},
-        {"tensor", TAG_TENSOR}, {"module", TAG_MODULE}, {"stream", TAG_STREAM}, {"none", TAG_NONE}};
+        {"str", TAG_STRING}, {"map", TAG_MAP}, {"set", TAG_SET}, {"list", TAG_LIST}, {"tuple", TAG_TUPLE},
+        {"range", TAG_RANGE}, {"date", TAG_DATE}, {"tensor", TAG_TENSOR}, {"module", TAG_MODULE}, {"stream", TAG_STREAM}, {"none", TAG_NONE}};
     for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
         if (!strcmp(tags[i].word, word))
             return v.tag == tags[i].tag;

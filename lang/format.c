@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "date.h"
 #include "print.h"
 
 #define WIDTH_LIMIT 100000
@@ -186,6 +187,7 @@ static bool is_one_number(Value v)
 bool value_format(Vm *vm, Value v, const char *text, Text *out)
 {
     if (!*text) return value_print(vm, v, out);
+    if (v.tag == TAG_DATE && strchr(text, '%')) return date_format(vm, v, text, out);
     Spec spec;
     if (!parse_spec(text, &spec)) {
         vm_fail(vm, ERROR_value, "", "unknown format \"%s\"", text);

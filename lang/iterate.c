@@ -11,6 +11,7 @@ bool iterate_begin(Vm *vm, Value owned, Value *r)
     case TAG_LIST:
     case TAG_TUPLE:
     case TAG_MAP:
+    case TAG_SET:
     case TAG_STRING:
     case TAG_RANGE:
     case TAG_STREAM: break;
@@ -76,7 +77,8 @@ bool iterate_next(Vm *vm, Value *r, Value *item)
     switch ((Tag)r[0].tag) {
     case TAG_LIST:
     case TAG_TUPLE: *item = *at < r[0].list->count ? value_retain(r[0].list->at[(*at)++]) : VALUE_DONE; return true;
-    case TAG_MAP: return next_of_map(r[0].map, at, item);
+    case TAG_MAP:
+    case TAG_SET: return next_of_map(r[0].map, at, item);
     case TAG_STRING: return next_of_string(vm, r[0].string, at, item);
     case TAG_RANGE: {
         const Range *range = r[0].range;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Maps in order of insertion: an array of entries and, beyond a few, an open-addressing table of indices into it. A
+/* Maps and sets in order of insertion: an array of entries and, beyond a few, an open-addressing table of indices into it. A
    removed entry stays as a hole (key UNDEFINED) until the entries are packed. Invariant: the table has an empty slot,
    and every slot that is not empty points to an entry below [used]. */
 #include <string.h>
@@ -19,6 +19,14 @@ Value map_new(void)
 {
     Map *map = heap_new(sizeof *map);
     return map ? (Value){.tag = TAG_MAP, .map = map} : VALUE_UNDEFINED;
+}
+
+Value set_new(void)
+{
+    Value set = map_new();
+    if (set.tag == TAG_MAP)
+        set.tag = TAG_SET;
+    return set;
 }
 
 /* Entries and table are one block. */
@@ -216,6 +224,6 @@ Value map_own(Value *slot)
         }
     }
     shared->refs--;
-    *slot = copy;
-    return copy;
+    slot->map = copy.map;
+    return *slot;
 }

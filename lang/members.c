@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* x.name for values with built-in members: tensors and typed numbers, errors, ranges. */
+/* x.name for values with built-in members: tensors and typed numbers, errors, ranges, dates. */
 #include <string.h>
 
 #include "bind.h"
 #include "bridge.h"
 #include "builtins.h"
+#include "date.h"
 
 static Value shape_list(const Tensor *tensor)
 {
@@ -62,6 +63,7 @@ bool value_member(Vm *vm, Value v, const char *name, Value *result, bool *found)
     *found = true;
     if (v.tag == TAG_TENSOR || v.tag == TAG_SCALAR) return tensor_member(vm, v, name, result, found);
     if (v.tag == TAG_ERROR) return error_member(vm, v.error, name, result, found);
+    if (v.tag == TAG_DATE) return date_member(vm, v, name, result, found);
     if (v.tag == TAG_RANGE) range_member(v.range, name, result, found);
     else *found = false;
     return true;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "date.h"
 #include "print.h"
 
 #define DEPTH_LIMIT 200
@@ -30,8 +31,8 @@ static bool is_data(Value v, int depth)
         }
         return true;
     }
-    bool small = v.tag >= TAG_NONE && v.tag <= TAG_SCALAR;
-    return small || v.tag == TAG_STRING || v.tag == TAG_RANGE || v.tag == TAG_TENSOR;
+    bool small = (v.tag >= TAG_NONE && v.tag <= TAG_SCALAR) || v.tag == TAG_DATE;
+    return small || v.tag == TAG_SET || v.tag == TAG_STRING || v.tag == TAG_RANGE || v.tag == TAG_TENSOR;
 }
 
 bool notation_is_data(Value v)
@@ -93,6 +94,19 @@ static bool write_map(Writer *w, const Map *map)
     return true;
 }
 
+static bool write_set(Writer *w, const Map *map)
+{
+    int64_t n = 0;
+    text_string(w->out, "{\"set\":[");
+    for (int64_t i = 0; i < map->used; i++) {
+        if (map->entry[i].key.tag == TAG_UNDEFINED) continue;
+        if (n++) text_add(w->out, ",", 1);
+        if (!write_value(w, map->entry[i].key)) return false;
+    }
+    text_string(w->out, "]}");
+    return true;
+}
+
 static bool write_scalar(Writer *w, Value v)
 {
     text_format(w->out, "{\"scalar\":[\"%s\",", dtype_name((Dtype)v.dtype));
@@ -128,6 +142,8 @@ static bool write_value(Writer *w, Value v)
         text_add(w->out, "}", 1);
         return true;
     case TAG_MAP: return write_map(w, v.map);
+    case TAG_SET: return write_set(w, v.map);
+    case TAG_DATE: text_format(w->out, "{\"date\":[%lld,%d]}", (long long)v.i, v.zone); return true;
     case TAG_RANGE:
         text_format(w->out, "{\"range\":[%lld,%lld,%lld]}", (long long)v.range->start, (long long)v.range->stop,
                     (long long)v.range->step);
@@ -265,6 +281,27 @@ static bool map_of(Reader *r, Value list, Value *out)
     return fine || vm_out_of_memory(r->vm);              /* an earlier error stands */
 }
 
+static bool set_of(Reader *r, Value list, Value *out)
+{
+    *out = set_new();
+    bool fine = out->tag != TAG_UNDEFINED || vm_out_of_memory(r->vm);
+    for (int64_t i = 0; fine && i < list.list->count; i++) {
+        fine = value_hashable(list.list->at[i]) || damaged(r);
+        fine = fine && (map_set_take(out->map, list.list->at[i], VALUE_NONE) || vm_out_of_memory(r->vm));
+    }
+    if (!fine) value_release(*out);
+    return fine;
+}
+
+static bool date_of(Reader *r, Value list, Value *out)
+{
+    int64_t at, zone;
+    bool sound = list.list->count == 2 && value_to_int(list.list->at[0], &at) && value_to_int(list.list->at[1], &zone) &&
+                 date_is_sound(at, zone);
+    if (sound) *out = value_date(at, (int)zone);
+    return sound || damaged(r);
+}
+
 static bool scalar_of(Reader *r, Value list, Value *out)
 {
     Dtype dtype;
@@ -296,6 +333,8 @@ static bool special(Reader *r, const char *kind, Value content, Value *out)
     bool list = content.tag == TAG_LIST, string = content.tag == TAG_STRING;
     if (strcmp(kind, "tuple") == 0 && list) return tuple_of(r, content, out);
     if (strcmp(kind, "map") == 0 && list) return map_of(r, content, out);
+    if (strcmp(kind, "set") == 0 && list) return set_of(r, content, out);
+    if (strcmp(kind, "date") == 0 && list) return date_of(r, content, out);
     if (strcmp(kind, "scalar") == 0 && list) return scalar_of(r, content, out);
     if (strcmp(kind, "range") == 0 && list) return range_of(r, content, out);
     if (strcmp(kind, "float") == 0 && string) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "arith.h"
 #include "bridge.h"
 #include "machine.h"
 
@@ -38,7 +39,7 @@ bool do_put(Vm *vm, Map *map, Value key, Value owned)
 {
     if (!value_hashable(key)) {
         value_release(owned);
-        return vm_fail(vm, ERROR_type, "", "a map's keys are strings, ints, bools and tuples of them, not %s",
+        return vm_fail(vm, ERROR_type, "", "a map's keys are strings, ints, bools, dates and tuples of them, not %s",
                        value_type_name(key));
     }
     return map_set_take(map, key, owned) || vm_out_of_memory(vm);
@@ -117,6 +118,12 @@ bool do_append(Vm *vm, Value *slot, Value v)
         value_release(v);
         return fine;
     }
+    if (slot->tag == TAG_SET && (v.tag == TAG_SET || v.tag == TAG_LIST || v.tag == TAG_TUPLE || v.tag == TAG_RANGE)) {
+        value_retain(v);
+        bool fine = set_extend(vm, "++=", slot, v);
+        value_release(v);
+        return fine;
+    }
     if (slot->tag == TAG_STRING && v.tag == TAG_STRING)
         return string_append(slot, v) || vm_out_of_memory(vm);
     if (!arith_binary(vm, OPERATOR_CONCAT, *slot, v, &result))
@@ -156,7 +163,7 @@ static bool unpack_rest(Vm *vm, const Value *from, int64_t count, Value *to)
 
 bool do_unpack(Vm *vm, Value v, Value *to, int count, int rest)
 {
-    if (v.tag == TAG_STRING || v.tag == TAG_MAP || v.tag < TAG_STRING) {
+    if (v.tag == TAG_STRING || v.tag == TAG_MAP || v.tag == TAG_SET || v.tag < TAG_STRING) {
         char text[64];
         value_describe(v, text, sizeof text);
         return vm_fail(vm, ERROR_type, "", "%s cannot be taken apart into %d names", text, count);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "bridge.h"
+#include "date.h"
 #include "lang.h"
 #include "print.h"
 #include "utf8.h"
@@ -231,7 +232,7 @@ typedef struct Items { Value v; const char *open, *close; int64_t count, raw; } 
 /* Calls of next walk the live items; [at] counts slots, removed map entries included. */
 static bool items_next(const Items *items, int64_t *at, const Value **key, Value *value)
 {
-    if (items->v.tag != TAG_MAP) {
+    if (items->v.tag != TAG_MAP && items->v.tag != TAG_SET) {
         if (*at >= items->raw) return false;
         *key = NULL;
         *value = items->v.list->at[(*at)++];
@@ -240,14 +241,17 @@ static bool items_next(const Items *items, int64_t *at, const Value **key, Value
     const Map *map = items->v.map;
     while (*at < map->used && map->entry[*at].key.tag == TAG_UNDEFINED) (*at)++;
     if (*at >= map->used) return false;
-    *key = &map->entry[*at].key;
-    *value = map->entry[(*at)++].value;
+    bool set = items->v.tag == TAG_SET;
+    *key = set ? NULL : &map->entry[*at].key;
+    *value = set ? map->entry[*at].key : map->entry[*at].value;
+    (*at)++;
     return true;
 }
 
 static Items items_of(Value v)
 {
     if (v.tag == TAG_MAP) return (Items){v, "{", "}", v.map->count, v.map->used};
+    if (v.tag == TAG_SET) return (Items){v, v.map->count ? "set([" : "set(", v.map->count ? "])" : ")", v.map->count, v.map->used};
     if (v.tag == TAG_TUPLE) return (Items){v, "(", v.list->count == 1 ? ",)" : ")", v.list->count, v.list->count};
     return (Items){v, "[", "]", v.list->count, v.list->count};
 }
@@ -271,7 +275,7 @@ static void print_flat(Printer *p, const Items *items, int indent, int depth)
 
 static bool is_compound(Value v)
 {
-    return v.tag == TAG_LIST || v.tag == TAG_TUPLE || v.tag == TAG_MAP;
+    return v.tag == TAG_LIST || v.tag == TAG_TUPLE || v.tag == TAG_MAP || v.tag == TAG_SET;
 }
 
 /* Several lines: atoms fill them, maps and nested containers take one each. */
@@ -388,6 +392,7 @@ static void print_plain(Text *out, Value v)
     case TAG_FLOAT: print_float(out, v.f, DTYPE_f64); break;
     case TAG_SCALAR: print_scalar(out, v); break;
     case TAG_DONE: text_string(out, "done"); break;
+    case TAG_DATE: date_print(out, v); break;
     case TAG_RANGE: print_range(out, v.range); break;
     case TAG_FUNCTION:
     case TAG_MODEL: print_callable(out, v); break;

@@ -75,7 +75,8 @@ static void free_one(Value v)
     switch ((Tag)v.tag) {
     case TAG_LIST:
     case TAG_TUPLE: list_free(v.list); break;
-    case TAG_MAP: map_free(v.map); break;
+    case TAG_MAP:
+    case TAG_SET: map_free(v.map); break;
     case TAG_FUNCTION: function_free(v.function); break;
     case TAG_MODEL: model_free((struct ModelObject *)v.heap); break;
     case TAG_OBJECT: object_free((Object *)v.heap); break;
@@ -160,10 +161,12 @@ const char *value_type_name(Value v)
     case TAG_FLOAT: return "float";
     case TAG_SCALAR: return dtype_name((Dtype)v.dtype);
     case TAG_DONE: return "done";
+    case TAG_DATE: return "date";
     case TAG_STRING: return "str";
     case TAG_LIST: return "list";
     case TAG_TUPLE: return "tuple";
     case TAG_MAP: return "map";
+    case TAG_SET: return "set";
     case TAG_RANGE: return "range";
     case TAG_TENSOR: return "tensor";
     case TAG_FUNCTION: return "fn";
@@ -184,6 +187,7 @@ void value_describe(Value v, char *buffer, size_t size)
     case TAG_LIST: snprintf(buffer, size, "list of %" PRId64, v.list->count); return;
     case TAG_TUPLE: snprintf(buffer, size, "tuple of %" PRId64, v.list->count); return;
     case TAG_MAP: snprintf(buffer, size, "map of %" PRId64, v.map->count); return;
+    case TAG_SET: snprintf(buffer, size, "set of %" PRId64, v.map->count); return;
     case TAG_SCALAR: snprintf(buffer, size, "%s[]", dtype_name((Dtype)v.dtype)); return;
     default: snprintf(buffer, size, "%s", value_type_name(v)); return;
     }
@@ -248,7 +252,7 @@ uint32_t text_hash(const char *text, size_t length)
 
 bool value_hashable(Value v)
 {
-    if (v.tag == TAG_STRING || v.tag == TAG_INT || v.tag == TAG_BOOL)
+    if (v.tag == TAG_STRING || v.tag == TAG_INT || v.tag == TAG_BOOL || v.tag == TAG_DATE)
         return true;
     if (v.tag == TAG_SCALAR)
         return dtype_class((Dtype)v.dtype) != CLASS_FLOAT;
@@ -353,6 +357,7 @@ static bool same_shallow(Value a, Value b, Pairs *pairs)
         return false;
     switch ((Tag)a.tag) {
     case TAG_BOOL: return a.b == b.b;
+    case TAG_DATE: return a.i == b.i;
     case TAG_STRING:
         return a.string == b.string ||
                (a.string->length == b.string->length && !memcmp(a.string->text, b.string->text, a.string->length));
@@ -365,7 +370,8 @@ static bool same_shallow(Value a, Value b, Pairs *pairs)
         for (int64_t i = 0; i < a.list->count; i++)
             pairs_push(pairs, a.list->at[i], b.list->at[i]);
         return true;
-    case TAG_MAP: return a.map == b.map || maps_same(a.map, b.map, pairs);
+    case TAG_MAP:
+    case TAG_SET: return a.map == b.map || maps_same(a.map, b.map, pairs);
     case TAG_RANGE: return ranges_same(a.range, b.range);
     case TAG_TENSOR: return a.tensor == b.tensor || tensor_same(a.tensor, b.tensor);
     case TAG_UNDEFINED:

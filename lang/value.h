@@ -18,8 +18,11 @@ typedef enum Tag {
     TAG_NONE, TAG_BOOL, TAG_INT, TAG_FLOAT,
     TAG_SCALAR,               /* a 0-d tensor without gradient: dtype, and f (floats) or i (ints, bool) */
     TAG_DONE,                 /* the end of a stream */
+    TAG_DATE,                 /* a moment: i, microseconds since 1970, and the zone it is told in */
     TAG_STRING,               /* the first tag with a heap object */
-    TAG_LIST, TAG_TUPLE, TAG_MAP, TAG_RANGE, TAG_TENSOR,
+    TAG_LIST, TAG_TUPLE, TAG_MAP,
+    TAG_SET,                  /* a map whose values are none */
+    TAG_RANGE, TAG_TENSOR,
     TAG_FUNCTION,             /* closure, native, op, bound method */
     TAG_MODEL,                /* what `model` declares: makes objects */
     TAG_OBJECT,
@@ -35,6 +38,7 @@ typedef struct Heap { int32_t refs; } Heap;
 typedef struct Value {
     uint8_t tag;
     uint8_t dtype;            /* of TAG_SCALAR */
+    int16_t zone;             /* of TAG_DATE: minutes east of Greenwich */
     union {
         int64_t i;
         double f;
@@ -43,7 +47,7 @@ typedef struct Value {
         Tensor *tensor;
         struct String *string;
         struct List *list;    /* tuples too */
-        struct Map *map;
+        struct Map *map;      /* sets too */
         struct Range *range;
         struct FunctionObject *function;
         struct ModelObject *model;
@@ -115,6 +119,7 @@ static inline Value value_float(double f) { return (Value){.tag = TAG_FLOAT, .f 
 static inline Value value_bool(bool b) { return (Value){.tag = TAG_BOOL, .b = b}; }
 static inline Value value_scalar_int(Dtype d, int64_t i) { return (Value){.tag = TAG_SCALAR, .dtype = (uint8_t)d, .i = i}; }
 static inline Value value_scalar_float(Dtype d, double f) { return (Value){.tag = TAG_SCALAR, .dtype = (uint8_t)d, .f = f}; }
+static inline Value value_date(int64_t i, int zone) { return (Value){.tag = TAG_DATE, .zone = (int16_t)zone, .i = i}; }
 static inline bool value_is_heap(Value v) { return v.tag >= TAG_STRING; }
 
 /* ---- counts ---- */
@@ -135,14 +140,15 @@ Value tuple_new(int64_t count);                            /* filled with NONE *
 bool list_push_take(List *list, Value owned);              /* only while unshared */
 Value list_own(Value *slot);                               /* makes *slot (a list or tuple) unshared, returns it borrowed */
 Value map_new(void);
+Value set_new(void);
 bool map_reserve(Map *map, int64_t more);      /* room for so many more keys; false: no memory */
-Value map_own(Value *slot);
+Value map_own(Value *slot);                                /* sets too */
 bool map_set_take(Map *map, Value key, Value owned);       /* [key] borrowed; false: unhashable or memory */
 bool map_get(const Map *map, Value key, Value *out);       /* borrowed */
 bool map_get_text(const Map *map, const char *key, Value *out);
 Value *map_slot(Map *map, Value key);                      /* where the value lies in an unshared map, or NULL */
 bool map_remove(Map *map, Value key);
-bool value_hashable(Value v);                              /* strings, ints, bools and tuples of them */
+bool value_hashable(Value v);                              /* strings, ints, bools, dates and tuples of them */
 uint32_t value_hash(Value v);
 Value range_new(int64_t start, int64_t stop, int64_t step);
 int64_t range_length(const Range *range);
