@@ -43,6 +43,14 @@ static bool set_ints(Call *call, const Param *param, Value v, Attr *attr)
     return true;
 }
 
+static bool set_padding(Call *call, const Param *param, Value v, Attr *attr)
+{
+    if (v.tag != TAG_STRING) return set_ints(call, param, v, attr);
+    attr->ints.count = strcmp(v.string->text, "same") == 0 ? PADDING_SAME : 1;
+    attr->ints.v[0] = 0;
+    return true;
+}
+
 /* Bound values are canonical: bind_signature has checked the words. */
 static bool set_attr(Call *call, const Param *param, Value v, Attr *attr)
 {
@@ -58,6 +66,7 @@ static bool set_attr(Call *call, const Param *param, Value v, Attr *attr)
     case PARAM_str: attr->str = v.string->text; return true;
     case PARAM_dtype: value_to_dtype(v, &attr->dtype); return true;
     case PARAM_ints: return set_ints(call, param, v, attr);
+    case PARAM_padding: return set_padding(call, param, v, attr);
     default: return vm_fail(call->vm, ERROR_internal, op_name(call->def), "the signature's %s is of no use to ops",
                             param->name);
     }

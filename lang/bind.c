@@ -41,6 +41,7 @@ static const char *word_name(ParamKind kind)
     switch (kind) {
     case PARAM_int: return "an int";
     case PARAM_ints: return "an int or a list of ints";
+    case PARAM_padding: return "an int, a list of ints, \"same\" or \"valid\"";
     case PARAM_num: return "a number";
     case PARAM_bool: return "a bool";
     case PARAM_str: return "a string";
@@ -90,6 +91,11 @@ static bool is_ints(Value v)
     return v.tag == TAG_RANGE || value_to_int(v, &i);
 }
 
+static bool is_padding_word(Value v)
+{
+    return v.tag == TAG_STRING && (strcmp(v.string->text, "same") == 0 || strcmp(v.string->text, "valid") == 0);
+}
+
 /* Makes *slot canonical for the word of [param]. */
 static bool check_word(Bind *b, const Param *param, Value *slot)
 {
@@ -112,6 +118,7 @@ static bool check_word(Bind *b, const Param *param, Value *slot)
         return slot->tag == TAG_BOOL ? true : wrong_word(b, param, v);
     case PARAM_str: return v.tag == TAG_STRING ? true : wrong_word(b, param, v);
     case PARAM_ints: return is_ints(v) ? true : wrong_word(b, param, v);
+    case PARAM_padding: return is_padding_word(v) || is_ints(v) ? true : wrong_word(b, param, v);
     case PARAM_dtype: return value_to_dtype(v, &dtype) ? true : wrong_word(b, param, v);
     default: return true;
     }

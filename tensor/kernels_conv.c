@@ -16,6 +16,7 @@
 #define SWAP_2_HIGH 2, 3, 10, 11, 6, 7, 14, 15
 #define SWAP_4_LOW 0, 1, 2, 3, 8, 9, 10, 11
 #define SWAP_4_HIGH 4, 5, 6, 7, 12, 13, 14, 15
+#define EVEN_COLUMNS 0, 2, 4, 6, 8, 10, 12, 14
 
 #define REAL float
 #define NAME(f) f##_f32
@@ -34,6 +35,6 @@
 
 extern const ConvTable JOIN(kernels_conv_, KERNELS_ISA);
 const ConvTable JOIN(kernels_conv_, KERNELS_ISA) = {
-    .f32 = {gather_f32, scatter_f32, planes_f32, transpose_f32},
-    .f64 = {gather_f64, scatter_f64, planes_f64, transpose_f64},
+    .f32 = {gather_f32, scatter_f32, planes_f32, transpose_f32, box_f32, depthwise_f32, depthwise_weight_f32},
+    .f64 = {gather_f64, scatter_f64, planes_f64, transpose_f64, box_f64, depthwise_f64, depthwise_weight_f64},
 };

@@ -115,8 +115,8 @@ int64_t spec_size(const TensorSpec *spec);
 bool spec_equal_shape(const TensorSpec *a, const TensorSpec *b);
 bool shape_broadcast(OpCall *call, const TensorSpec *a, const TensorSpec *b, TensorSpec *out);  /* names the axis */
 bool op_axis(OpCall *call, int64_t axis, int ndim, int *out);      /* negative axes; error names op, axis and rank */
-/* One or two ints of at least [low], as sizes of images are written: one stands for both (op_conv.c). */
-bool op_pair(OpCall *call, const char *name, const Attr *attr, int64_t low, int64_t out[2]);
+/* [n] ints of at least [low], as sizes of images are written: one stands for all (op_conv.c). */
+bool op_sizes(OpCall *call, const char *name, const Attr *attr, int n, int64_t low, int64_t *out);
 bool op_axes(OpCall *call, const Attr *axes, int ndim, bool selected[TENSOR_MAX_DIMS]);   /* none: all */
 /* Promotion of all inputs by DESIGN 2 (weak numbers, bool < int < float). [floats]: ints become f32;
    [arithmetic]: bool and u8 become i32. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Two-dimensional convolution and its two adjoints, each differentiable through the others. All three are matrix
-   products over chunks of output pixels: kernels_conv.c lays out what the pixels read, BLAS multiplies.
+/* Convolution over one to three axes and its two adjoints, each differentiable through the others. All three are matrix
+   products over chunks of output pixels: kernels_conv.c lays out what the pixels read, BLAS multiplies. Groups of one
+   channel go to op_conv_depthwise.c.
 
    Two layouts: rows (one pixel a row, channels last) for everything with many channels; planes (one tap a row, pixels
    along it) for few taps, where results land in place. Invariant: chunks and the parts that a weight gradient is summed
@@ -10,6 +11,7 @@
 
 #include "conv.h"
 #include "core.h"
+#include "op_conv.h"
 
 #define CHUNK_BYTES (1 << 20)         /* of columns: they stay in the second-level cache until multiplied */
 #define FEW_TAPS 64
@@ -20,13 +22,14 @@ typedef struct Conv {
     ConvGeometry g;
     Dtype dtype;
     int64_t width;            /* bytes of an element */
-    int64_t taps;             /* cg * kh * kw */
+    int64_t taps;             /* cg * kernel */
     bool planes, direct;      /* direct: the planes are the image itself */
     const ConvKernels *kernels;
     const Blas *blas;
     Tensor *x, *weight, *bias, *dy;   /* dense, of [dtype]; owned; NULL where not needed */
-    char *arranged;           /* weight as [o, kh, kw, cg] for rows; scratch */
+    char *arranged;           /* weight as [o, kernel..., cg] for rows; scratch */
     char *out;
+    int64_t lines;            /* rows of pixels in a result, over depth and height */
     int64_t images, rows;     /* of a chunk: several whole images, or some rows of one */
     int64_t pieces, chunks;   /* chunks an image, and in all */
     char *partial;            /* [parts, o, taps]; scratch */
@@ -37,11 +40,12 @@ typedef struct Conv {
 
 /* ---- geometry ---- */
 
-bool op_pair(OpCall *call, const char *name, const Attr *attr, int64_t low, int64_t out[2])
+bool op_sizes(OpCall *call, const char *name, const Attr *attr, int n, int64_t low, int64_t *out)
 {
-    if (attr->ints.count != 1 && attr->ints.count != 2)
-        return op_error(call, ERROR_value, "%s is one number or two, not %d", name, attr->ints.count);
-    for (int i = 0; i < 2; i++) {
+    static const char *const words[] = {"no number", "one number", "one number or two", "one number or three"};
+    if (attr->ints.count != 1 && attr->ints.count != n)
+        return op_error(call, ERROR_value, "%s is %s, not %d", name, words[n < 4 ? n : 0], attr->ints.count);
+    for (int i = 0; i < n; i++) {
         out[i] = attr->ints.v[attr->ints.count == 1 ? 0 : i];
         if (out[i] < low || out[i] > INT32_MAX)
             return op_error(call, ERROR_value, "%s cannot be %lld", name, (long long)out[i]);
@@ -49,42 +53,98 @@ bool op_pair(OpCall *call, const char *name, const Attr *attr, int64_t low, int6
     return true;
 }
 
-/* Fills strides, padding, dilation and groups from four attributes. */
-static bool read_attrs(OpCall *call, const Attr *attr, ConvGeometry *g)
-{
-    g->groups = attr[3].i;
-    if (g->groups < 1)
-        return op_error(call, ERROR_value, "groups cannot be %lld", (long long)g->groups);
-    return op_pair(call, "stride", &attr[0], 1, g->stride) && op_pair(call, "padding", &attr[1], 0, g->padding) &&
-           op_pair(call, "dilation", &attr[2], 1, g->dilation);
-}
+#define LAYOUTS(channels)                                                                                              \
+    {"[n, " channels ", length]", "[n, " channels ", height, width]", "[n, " channels ", depth, height, width]"}
+static const char *const x_layout[] = LAYOUTS("channels"), *const dy_layout[] = LAYOUTS("outputs");
+static const char *const weight_layout[] = {"[outputs, channels / groups, length]",
+                                            "[outputs, channels / groups, height, width]",
+                                            "[outputs, channels / groups, depth, height, width]"};
+static const char *const transposed_layout[] = {"[channels, outputs / groups, length]",
+                                                "[channels, outputs / groups, height, width]",
+                                                "[channels, outputs / groups, depth, height, width]"};
 
-static bool needs_axes(OpCall *call, const char *name, const Tensor *x, const char *layout)
+static bool needs_axes(OpCall *call, const char *name, const Tensor *x, int space, const char *const *layout)
 {
-    if (x->ndim == 4)
+    if (x->ndim == 2 + space)
         return true;
-    return op_error(call, ERROR_shape, "%s must be %s, it has %d %s", name, layout, x->ndim,
+    return op_error(call, ERROR_shape, "%s must be %s, it has %d %s", name, layout[space - 1], x->ndim,
                     x->ndim == 1 ? "axis" : "axes");
 }
 
-/* Derives the rest from n, c, h, w, o, kh, kw and the attributes. */
-static bool finish_geometry(OpCall *call, ConvGeometry *g)
+/* How many axes of space a row for any number of them is called for, 0 with an error. */
+static int space_of(OpCall *call, const char *name, const Tensor *x)
 {
+    if (x->ndim >= 3 && x->ndim <= 2 + CONV_AXES)
+        return x->ndim - 2;
+    op_error(call, ERROR_shape, "%s must have 3 to %d axes, it has %d", name, 2 + CONV_AXES, x->ndim);
+    return 0;
+}
+
+static void set_axes(int64_t to[CONV_AXES], int space, const int64_t *from, int64_t otherwise)
+{
+    for (int i = 0; i < CONV_AXES; i++)
+        to[i] = i < CONV_AXES - space ? otherwise : from[i - (CONV_AXES - space)];
+}
+
+/* Fills strides, padding, dilation and groups from four attributes; needs the kernel. */
+static bool read_attrs(OpCall *call, const Attr *attr, int space, ConvGeometry *g)
+{
+    int64_t stride[CONV_AXES], padding[CONV_AXES] = {0}, dilation[CONV_AXES];
+    bool same = attr[1].ints.count == PADDING_SAME;
+    g->groups = attr[3].i;
+    if (g->groups < 1)
+        return op_error(call, ERROR_value, "groups cannot be %lld", (long long)g->groups);
+    if (!op_sizes(call, "stride", &attr[0], space, 1, stride) ||
+        (!same && !op_sizes(call, "padding", &attr[1], space, 0, padding)) ||
+        !op_sizes(call, "dilation", &attr[2], space, 1, dilation))
+        return false;
+    set_axes(g->stride, space, stride, 1);
+    set_axes(g->padding, space, padding, 0);
+    set_axes(g->dilation, space, dilation, 1);
+    for (int i = 0; same && i < CONV_AXES; i++) {
+        g->padding[i] = g->dilation[i] * (g->kernel[i] - 1) / 2;
+        if (g->stride[i] != 1)
+            return op_error(call, ERROR_value, "padding=\"same\" needs stride 1, not %lld", (long long)g->stride[i]);
+    }
+    return true;
+}
+
+static bool does_not_fit(OpCall *call, const ConvGeometry *g, int space)
+{
+    int64_t kernel[CONV_AXES], padded[CONV_AXES];
+    char reach[96], room[96];
+    for (int i = 0; i < CONV_AXES; i++) {
+        kernel[i] = g->dilation[i] * (g->kernel[i] - 1) + 1;
+        padded[i] = g->in[i] + 2 * g->padding[i];
+    }
+    shape_format(space, kernel + CONV_AXES - space, reach, sizeof reach);
+    shape_format(space, padded + CONV_AXES - space, room, sizeof room);
+    return op_error(call, ERROR_shape, "a kernel of %s does not fit the padded input %s", reach, room);
+}
+
+/* Derives the rest from n, c, in, o, kernel and the attributes. */
+static bool finish_geometry(OpCall *call, ConvGeometry *g, int space, const Attr *padding)
+{
+    char kernel[96];
     if (g->c % g->groups != 0 || g->o % g->groups != 0)
         return op_error(call, ERROR_shape, "%lld groups do not divide %lld input and %lld output channels",
                         (long long)g->groups, (long long)g->c, (long long)g->o);
     g->cg = g->c / g->groups;
     g->og = g->o / g->groups;
-    int64_t height = g->h + 2 * g->padding[0] - g->dilation[0] * (g->kh - 1) - 1;
-    int64_t width = g->w + 2 * g->padding[1] - g->dilation[1] * (g->kw - 1) - 1;
-    if (g->kh < 1 || g->kw < 1)
-        return op_error(call, ERROR_shape, "the kernel is empty, [%lld, %lld]", (long long)g->kh, (long long)g->kw);
-    if (height < 0 || width < 0)
-        return op_error(call, ERROR_shape, "a kernel of [%lld, %lld] does not fit the padded input [%lld, %lld]",
-                        (long long)(g->dilation[0] * (g->kh - 1) + 1), (long long)(g->dilation[1] * (g->kw - 1) + 1),
-                        (long long)(g->h + 2 * g->padding[0]), (long long)(g->w + 2 * g->padding[1]));
-    g->oh = height / g->stride[0] + 1;
-    g->ow = width / g->stride[1] + 1;
+    for (int i = 0; i < CONV_AXES; i++) {
+        if (g->kernel[i] < 1) {
+            shape_format(space, g->kernel + CONV_AXES - space, kernel, sizeof kernel);
+            return op_error(call, ERROR_shape, "the kernel is empty, %s", kernel);
+        }
+        int64_t reach = g->in[i] + 2 * g->padding[i] - g->dilation[i] * (g->kernel[i] - 1) - 1;
+        if (padding->ints.count == PADDING_SAME)
+            reach = g->in[i] - 1;
+        if (reach < 0)
+            return padding->ints.count == PADDING_SAME
+                       ? op_error(call, ERROR_shape, "an image without pixels has no convolution of its size")
+                       : does_not_fit(call, g, space);
+        g->out[i] = reach / g->stride[i] + 1;
+    }
     return true;
 }
 
@@ -99,74 +159,80 @@ static bool weight_fits(OpCall *call, const ConvGeometry *g, int64_t per_group)
                     (long long)per_group, (long long)g->groups);
 }
 
+/* Of conv1d, conv2d and conv3d. */
 static bool geometry_forward(OpCall *call, ConvGeometry *g)
 {
     const Tensor *x = call->in[0], *weight = call->in[1];
-    if (!needs_axes(call, "x", x, "[n, channels, height, width]") ||
-        !needs_axes(call, "weight", weight, "[outputs, channels / groups, height, width]") ||
-        !read_attrs(call, call->attr, g))
+    int space = call->def == op_def(OP_conv1d) ? 1 : call->def == op_def(OP_conv2d) ? 2 : 3;
+    if (!needs_axes(call, "x", x, space, x_layout) || !needs_axes(call, "weight", weight, space, weight_layout))
         return false;
     g->n = x->shape[0];
     g->c = x->shape[1];
-    g->h = x->shape[2];
-    g->w = x->shape[3];
     g->o = weight->shape[0];
-    g->kh = weight->shape[2];
-    g->kw = weight->shape[3];
-    return weight_fits(call, g, weight->shape[1]) && finish_geometry(call, g);
+    set_axes(g->in, space, x->shape + 2, 1);
+    set_axes(g->kernel, space, weight->shape + 2, 1);
+    return read_attrs(call, call->attr, space, g) && weight_fits(call, g, weight->shape[1]) &&
+           finish_geometry(call, g, space, &call->attr[1]);
 }
 
 static bool result_fits(OpCall *call, const ConvGeometry *g, const Tensor *dy)
 {
-    if (dy->shape[0] == g->n && dy->shape[1] == g->o && dy->shape[2] == g->oh && dy->shape[3] == g->ow)
+    int space = dy->ndim - 2;
+    int64_t shape[2 + CONV_AXES] = {g->n, g->o};
+    char wanted[96];
+    memcpy(shape + 2, g->out + CONV_AXES - space, (size_t)space * sizeof *shape);
+    if (memcmp(shape, dy->shape, (size_t)dy->ndim * sizeof *shape) == 0)
         return true;
-    return op_error(call, ERROR_shape, "dy must be [%lld, %lld, %lld, %lld]", (long long)g->n, (long long)g->o,
-                    (long long)g->oh, (long long)g->ow);
+    shape_format(dy->ndim, shape, wanted, sizeof wanted);
+    return op_error(call, ERROR_shape, "dy must be %s", wanted);
 }
 
-/* Of conv2d_input_grad: dy, weight, and the size of x. */
+/* Of conv_input_grad: dy, weight, and the size of x. */
 static bool geometry_input(OpCall *call, ConvGeometry *g)
 {
     const Tensor *dy = call->in[0], *weight = call->in[1];
-    if (!needs_axes(call, "dy", dy, "[n, outputs, height, width]") ||
-        !needs_axes(call, "weight", weight, "[outputs, channels / groups, height, width]") ||
-        !read_attrs(call, call->attr + 2, g))
+    int space = space_of(call, "dy", dy);
+    int64_t size[CONV_AXES];
+    if (!space || !needs_axes(call, "weight", weight, space, weight_layout) ||
+        !op_sizes(call, "size", &call->attr[0], space, 0, size))
         return false;
     g->n = dy->shape[0];
     g->o = weight->shape[0];
+    set_axes(g->in, space, size, 1);
+    set_axes(g->kernel, space, weight->shape + 2, 1);
+    if (!read_attrs(call, call->attr + 1, space, g))
+        return false;
     g->c = weight->shape[1] * g->groups;
-    g->kh = weight->shape[2];
-    g->kw = weight->shape[3];
-    g->h = call->attr[0].i;
-    g->w = call->attr[1].i;
-    if (g->h < 0 || g->w < 0)
-        return op_error(call, ERROR_value, "the size of x cannot be [%lld, %lld]", (long long)g->h, (long long)g->w);
-    return finish_geometry(call, g) && result_fits(call, g, dy);
+    return finish_geometry(call, g, space, &call->attr[2]) && result_fits(call, g, dy);
 }
 
-/* Of conv2d_weight_grad: x, dy, and the size of the kernel. */
+/* Of conv_weight_grad: x, dy, and the size of the kernel. */
 static bool geometry_weight(OpCall *call, ConvGeometry *g)
 {
     const Tensor *x = call->in[0], *dy = call->in[1];
-    if (!needs_axes(call, "x", x, "[n, channels, height, width]") ||
-        !needs_axes(call, "dy", dy, "[n, outputs, height, width]") || !read_attrs(call, call->attr + 2, g))
+    int space = space_of(call, "x", x);
+    int64_t size[CONV_AXES];
+    if (!space || !needs_axes(call, "dy", dy, space, dy_layout) ||
+        !op_sizes(call, "size", &call->attr[0], space, 1, size))
         return false;
     g->n = x->shape[0];
     g->c = x->shape[1];
-    g->h = x->shape[2];
-    g->w = x->shape[3];
     g->o = dy->shape[1];
-    g->kh = call->attr[0].i;
-    g->kw = call->attr[1].i;
-    return finish_geometry(call, g) && result_fits(call, g, dy);
+    set_axes(g->in, space, x->shape + 2, 1);
+    set_axes(g->kernel, space, size, 1);
+    return read_attrs(call, call->attr + 1, space, g) && finish_geometry(call, g, space, &call->attr[2]) &&
+           result_fits(call, g, dy);
 }
 
-static TensorSpec four(Dtype dtype, int64_t a, int64_t b, int64_t c, int64_t d)
+static TensorSpec spec_for(OpCall *call, int n_in, int64_t a, int64_t b, const int64_t axes[CONV_AXES])
 {
-    return (TensorSpec){dtype, 4, {a, b, c, d}};
+    int space = call->in[0]->ndim - 2;
+    TensorSpec spec = {op_promote(n_in, call->in, true, true), 2 + space, {a, b}};
+    memcpy(spec.shape + 2, axes + CONV_AXES - space, (size_t)space * sizeof *axes);
+    return spec;
 }
 
-bool shape_conv2d(OpCall *call)
+bool shape_conv(OpCall *call)
 {
     ConvGeometry g;
     const Tensor *bias = call->in[2];
@@ -174,25 +240,25 @@ bool shape_conv2d(OpCall *call)
         return false;
     if (bias && (bias->ndim != 1 || bias->shape[0] != g.o))
         return op_error(call, ERROR_shape, "bias must be [%lld], one for each output channel", (long long)g.o);
-    call->spec[0] = four(op_promote(bias ? 3 : 2, call->in, true, true), g.n, g.o, g.oh, g.ow);
+    call->spec[0] = spec_for(call, bias ? 3 : 2, g.n, g.o, g.out);
     return true;
 }
 
-bool shape_conv2d_input_grad(OpCall *call)
+bool shape_conv_input_grad(OpCall *call)
 {
     ConvGeometry g;
     if (!geometry_input(call, &g))
         return false;
-    call->spec[0] = four(op_promote(2, call->in, true, true), g.n, g.c, g.h, g.w);
+    call->spec[0] = spec_for(call, 2, g.n, g.c, g.in);
     return true;
 }
 
-bool shape_conv2d_weight_grad(OpCall *call)
+bool shape_conv_weight_grad(OpCall *call)
 {
     ConvGeometry g;
     if (!geometry_weight(call, &g))
         return false;
-    call->spec[0] = four(op_promote(2, call->in, true, true), g.o, g.cg, g.kh, g.kw);
+    call->spec[0] = spec_for(call, 2, g.o, g.cg, g.kernel);
     return true;
 }
 
@@ -217,6 +283,16 @@ static const ConvTable *conv_table(void)
 }
 #endif
 
+const ConvKernels *conv_kernels(bool single)
+{
+    return single ? &conv_table()->f32 : &conv_table()->f64;
+}
+
+static int64_t product(const int64_t axes[CONV_AXES])
+{
+    return axes[0] * axes[1] * axes[2];
+}
+
 static int64_t ceil_div(int64_t a, int64_t b)
 {
     return (a + b - 1) / b;
@@ -229,10 +305,10 @@ static Tensor *dense_as(TensorContext *ctx, Tensor *x, Dtype dtype)
     return dense;
 }
 
-/* [o, cg, kh, kw] to [o, kh, kw, cg] or back. */
+/* [o, cg, kernel...] to [o, kernel..., cg] or back. */
 static void arrange(const Conv *v, const char *from, char *to, bool back)
 {
-    int64_t kernel = v->g.kh * v->g.kw;
+    int64_t kernel = product(v->g.kernel);
     for (int64_t o = 0; o < v->g.o; o++)
         for (int64_t c = 0; c < v->g.cg; c++)
             for (int64_t k = 0; k < kernel; k++) {
@@ -249,13 +325,14 @@ static void arrange(const Conv *v, const char *from, char *to, bool back)
 static void plan(Conv *v, bool allow_planes)
 {
     ConvGeometry *g = &v->g;
-    bool unit = g->kh == 1 && g->kw == 1 && g->stride[0] == 1 && g->stride[1] == 1 && g->padding[0] == 0 &&
-                g->padding[1] == 0;
-    v->taps = g->cg * g->kh * g->kw;
-    v->planes = allow_planes && ((unit && g->oh * g->ow >= 4 * FEW_TAPS) || v->taps <= FEW_TAPS);
+    bool unit = product(g->kernel) == 1 && product(g->stride) == 1 && g->padding[0] == 0 && g->padding[1] == 0 &&
+                g->padding[2] == 0;
+    v->taps = g->cg * product(g->kernel);
+    v->lines = g->out[0] * g->out[1];
+    v->planes = allow_planes && ((unit && v->lines * g->out[2] >= 4 * FEW_TAPS) || v->taps <= FEW_TAPS);
     v->direct = v->planes && unit;
-    int64_t row = g->ow * v->taps * v->width, image = row * g->oh;
-    v->rows = g->oh;
+    int64_t row = g->out[2] * v->taps * v->width, image = row * v->lines;
+    v->rows = v->lines;
     v->images = 1;
     if (image > CHUNK_BYTES)
         v->rows = CHUNK_BYTES / row < 1 ? 1 : CHUNK_BYTES / row;
@@ -263,7 +340,7 @@ static void plan(Conv *v, bool allow_planes)
         v->images = CHUNK_BYTES / image;
     if (v->images > ceil_div(g->n, 4))                 /* small batches still spread over threads */
         v->images = ceil_div(g->n, 4);
-    v->pieces = ceil_div(g->oh, v->rows);
+    v->pieces = ceil_div(v->lines, v->rows);
     v->chunks = v->pieces > 1 ? g->n * v->pieces : ceil_div(g->n, v->images);
 }
 
@@ -271,7 +348,7 @@ static bool conv_begin(OpCall *call, Conv *v, Tensor *x, Tensor *weight, Tensor 
 {
     v->dtype = call->spec[0].dtype;
     v->width = (int64_t)dtype_size(v->dtype);
-    v->kernels = v->dtype == DTYPE_f32 ? &conv_table()->f32 : &conv_table()->f64;
+    v->kernels = conv_kernels(v->dtype == DTYPE_f32);
     v->out = call->out[0]->data;
     v->flags = call->ctx->flags;
     if ((v->blas = blas_open(&call->ctx->error)) == NULL)
@@ -325,7 +402,7 @@ static Chunk chunk_at(const Conv *v, int64_t chunk)
         c.first = chunk * v->images;
         c.count = v->g.n - c.first < v->images ? v->g.n - c.first : v->images;
     }
-    c.rows = v->g.oh - c.row < c.rows ? v->g.oh - c.row : c.rows;
+    c.rows = v->lines - c.row < c.rows ? v->lines - c.row : c.rows;
     return c;
 }
 
@@ -334,8 +411,8 @@ typedef struct Work { char *base, *lines, *columns, *pixels; } Work;
 
 static bool work_take(Conv *v, Work *w, bool lines)
 {
-    int64_t pixels = v->images * v->rows * v->g.ow;
-    int64_t image = lines ? ceil_div(v->g.h * v->g.w * v->g.cg * v->width, 64) * 64 : 0;
+    int64_t pixels = v->images * v->rows * v->g.out[2];
+    int64_t image = lines ? ceil_div(product(v->g.in) * v->g.cg * v->width, 64) * 64 : 0;
     int64_t columns = ceil_div(pixels * v->taps * v->width, 64) * 64;
     Error error = {0};
     w->base = scratch_take(&error, (size_t)(image + columns + pixels * v->g.og * v->width));
@@ -353,33 +430,50 @@ static bool work_take(Conv *v, Work *w, bool lines)
 
 static char *x_at(const Conv *v, char *x, int64_t image, int64_t group)
 {
-    return x + (image * v->g.c + group * v->g.cg) * v->g.h * v->g.w * v->width;
+    return x + (image * v->g.c + group * v->g.cg) * product(v->g.in) * v->width;
 }
 
 static char *y_at(const Conv *v, char *y, int64_t image, int64_t group, int64_t row)
 {
-    return y + ((image * v->g.o + group * v->g.og) * v->g.oh + row) * v->g.ow * v->width;
+    return y + ((image * v->g.o + group * v->g.og) * v->lines + row) * v->g.out[2] * v->width;
 }
 
-/* w->columns = what the chunk's pixels read of x. */
+static int64_t clip(int64_t value, int64_t low, int64_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+/* The places [*low, *high) of an axis of x that results [first, last] read. */
+static void axis_read(const ConvGeometry *g, int axis, int64_t first, int64_t last, int64_t *low, int64_t *high)
+{
+    int64_t start = first * g->stride[axis] - g->padding[axis];
+    int64_t stop = last * g->stride[axis] - g->padding[axis] + (g->kernel[axis] - 1) * g->dilation[axis] + 1;
+    *low = clip(start, 0, g->in[axis]);
+    *high = clip(stop, *low, g->in[axis]);
+}
+
+/* w->columns = what the chunk's pixels read of x: the lines needed, channels last, and from them the columns. */
 static void fill_columns(const Conv *v, const Work *w, Chunk c, int64_t group)
 {
     const ConvGeometry *g = &v->g;
-    int64_t top = c.row * g->stride[0] - g->padding[0];
-    int64_t bottom = top + (c.rows - 1) * g->stride[0] + (g->kh - 1) * g->dilation[0] + 1;
-    top = top < 0 ? 0 : top > g->h ? g->h : top;
-    bottom = bottom > g->h ? g->h : bottom < top ? top : bottom;
+    int64_t oh = g->out[1], first = c.row / oh, last = (c.row + c.rows - 1) / oh, front, back, top, bottom;
+    axis_read(g, 0, first, last, &front, &back);
+    axis_read(g, 1, first == last ? c.row % oh : 0, first == last ? (c.row + c.rows - 1) % oh : oh - 1, &top, &bottom);
     for (int64_t i = 0; i < c.count; i++) {
-        const char *x = x_at(v, v->x->data, c.first + i, group) + top * g->w * v->width;
-        v->kernels->transpose(x, g->cg, (bottom - top) * g->w, g->h * g->w, w->lines, g->cg, NULL);
-        v->kernels->gather(g, w->lines, top, c.row, c.rows, w->columns + i * c.rows * g->ow * v->taps * v->width);
+        const char *x = x_at(v, v->x->data, c.first + i, group);
+        for (int64_t z = front; z < back; z++) {
+            int64_t at = (z * g->in[1] + top) * g->in[2];
+            v->kernels->transpose(x + at * v->width, g->cg, (bottom - top) * g->in[2], product(g->in),
+                                  w->lines + at * g->cg * v->width, g->cg, NULL);
+        }
+        v->kernels->gather(g, w->lines, c.row, c.rows, w->columns + i * c.rows * g->out[2] * v->taps * v->width);
     }
 }
 
 /* w->pixels = the chunk of dy, [pixels, og]. */
 static void fill_pixels(const Conv *v, const Work *w, Chunk c, int64_t group)
 {
-    int64_t plane = v->g.oh * v->g.ow, count = c.rows * v->g.ow;
+    int64_t plane = v->lines * v->g.out[2], count = c.rows * v->g.out[2];
     for (int64_t i = 0; i < c.count; i++)
         v->kernels->transpose(y_at(v, v->dy->data, c.first + i, group, c.row), v->g.og, count, plane,
                               w->pixels + i * count * v->g.og * v->width, v->g.og, NULL);
@@ -393,7 +487,7 @@ static void forward_rows(void *arg, int64_t task)
     const ConvGeometry *g = &v->g;
     Chunk c = chunk_at(v, task);
     Work w;
-    int64_t count = c.rows * g->ow, plane = g->oh * g->ow;
+    int64_t count = c.rows * g->out[2], plane = v->lines * g->out[2];
     if (!work_take(v, &w, true))
         return;
     for (int64_t group = 0; group < g->groups && !stopped(v); group++) {
@@ -410,9 +504,9 @@ static void forward_rows(void *arg, int64_t task)
 
 static void add_plane_bias(const Conv *v, int64_t image, Chunk c)
 {
-    int64_t count = c.rows * v->g.ow;
+    int64_t count = c.rows * v->g.out[2];
     for (int64_t o = 0; o < v->g.o; o++) {
-        char *at = y_at(v, v->out, image, 0, c.row) + o * v->g.oh * v->g.ow * v->width;
+        char *at = y_at(v, v->out, image, 0, c.row) + o * v->lines * v->g.out[2] * v->width;
         for (int64_t i = 0; i < count; i++) {
             if (v->dtype == DTYPE_f32)
                 ((float *)(void *)at)[i] += ((const float *)(const void *)v->bias->data)[o];
@@ -426,9 +520,9 @@ static void add_plane_bias(const Conv *v, int64_t image, Chunk c)
 static const char *planes_of(const Conv *v, const Work *w, int64_t image, int64_t group, Chunk c, int64_t *step)
 {
     const char *x = x_at(v, v->x->data, image, group);
-    *step = v->direct ? v->g.h * v->g.w : c.rows * v->g.ow;
+    *step = v->direct ? product(v->g.in) : c.rows * v->g.out[2];
     if (v->direct)
-        return x + c.row * v->g.w * v->width;
+        return x + c.row * v->g.in[2] * v->width;
     v->kernels->planes(&v->g, x, c.row, c.rows, w->columns);
     return w->columns;
 }
@@ -445,8 +539,8 @@ static void forward_planes(void *arg, int64_t task)
         for (int64_t group = 0; group < g->groups; group++) {
             int64_t step;
             const char *planes = planes_of(v, &w, image, group, c, &step);
-            multiply(v, 'N', 'N', g->og, c.rows * g->ow, v->taps, v->weight->data + group * g->og * v->taps * v->width,
-                     v->taps, planes, step, false, y_at(v, v->out, image, group, c.row), g->oh * g->ow);
+            multiply(v, 'N', 'N', g->og, c.rows * g->out[2], v->taps, v->weight->data + group * g->og * v->taps * v->width,
+                     v->taps, planes, step, false, y_at(v, v->out, image, group, c.row), v->lines * g->out[2]);
         }
         if (v->bias)
             add_plane_bias(v, image, c);
@@ -454,49 +548,80 @@ static void forward_planes(void *arg, int64_t task)
     scratch_release(w.base);
 }
 
-bool conv2d_run(OpCall *call)
+/* Without channels: sums of nothing. */
+static bool only_bias(OpCall *call)
+{
+    const Tensor *bias = call->in[2];
+    Tensor *sum = NULL;
+    int64_t shape[1 + CONV_AXES] = {0, 1, 1, 1}, stride[1 + CONV_AXES] = {0, 1, 1, 1};
+    if (bias) {
+        shape[0] = bias->shape[0];
+        stride[0] = bias->stride[0];
+        sum = tensor_view(call->ctx, bias, call->spec[0].ndim - 1, shape, stride, 0);
+    } else {
+        sum = tensor_scalar(call->ctx, call->spec[0].dtype, 0);
+    }
+    bool done = sum && tensor_assign(call->ctx, call->out[0], sum);
+    tensor_release(sum);
+    return done;
+}
+
+static bool conv_run(OpCall *call)
 {
     Conv v = {0};
     bool done = geometry_forward(call, &v.g);
-    if (done && v.g.c == 0) {                          /* sums of nothing */
-        Tensor *sum = call->in[2] ? tensor_view(call->ctx, call->in[2], 3, (int64_t[3]){v.g.o, 1, 1},
-                                                (int64_t[3]){call->in[2]->stride[0], 1, 1}, 0)
-                                  : tensor_scalar(call->ctx, call->spec[0].dtype, 0);
-        done = sum && tensor_assign(call->ctx, call->out[0], sum);
-        tensor_release(sum);
-    } else if (done && spec_size(&call->spec[0]) > 0) {
+    if (done && v.g.c == 0)
+        done = only_bias(call);
+    else if (done && spec_size(&call->spec[0]) > 0 && depthwise_suits(&v.g))
+        done = depthwise_run(call, &v.g);
+    else if (done && spec_size(&call->spec[0]) > 0)
         done = conv_begin(call, &v, call->in[0], call->in[1], NULL, true) &&
                (!call->in[2] || (v.bias = dense_as(call->ctx, call->in[2], v.dtype))) &&
                pool_run(call->ctx, v.chunks, v.planes ? forward_planes : forward_rows, &v);
-    }
     return conv_end(call, &v, done);
 }
 
-bool conv2d_grad(GradCall *g)
+bool conv1d_run(OpCall *call) { return conv_run(call); }
+bool conv2d_run(OpCall *call) { return conv_run(call); }
+bool conv3d_run(OpCall *call) { return conv_run(call); }
+
+/* The row for dx, dy or dweight [id], of two tensors, the sizes of its result's space, and the four attributes. */
+static bool adjoint(GradCall *g, int input, OpId id, Tensor *a, Tensor *b, const Attr *attr)
 {
-    const TensorSpec *x = &g->in_spec[0], *weight = &g->in_spec[1];
-    Attr attr[6] = {attr_int(x->shape[2]), attr_int(x->shape[3]), g->attr[0], g->attr[1], g->attr[2], g->attr[3]};
-    if (g->wants[0]) {
-        Tensor *in[2] = {g->dy[0], g->in[1]};
-        g->dx[0] = s_cast(g->s, s_op(g->s, OP_conv2d_input_grad, 2, in, attr, 0), x->dtype);
-        if (!g->dx[0])
-            return false;
-    }
-    if (g->wants[1]) {
-        Tensor *in[2] = {g->in[0], g->dy[0]};
-        attr[0] = attr_int(weight->shape[2]);
-        attr[1] = attr_int(weight->shape[3]);
-        g->dx[1] = s_cast(g->s, s_op(g->s, OP_conv2d_weight_grad, 2, in, attr, 0), weight->dtype);
-        if (!g->dx[1])
-            return false;
-    }
+    const TensorSpec *spec = &g->in_spec[input];
+    Tensor *in[2] = {a, b};
+    Attr all[5] = {attr_ints(spec->ndim - 2, spec->shape + 2), attr[0], attr[1], attr[2], attr[3]};
+    g->dx[input] = s_cast(g->s, s_op(g->s, id, 2, in, all, 0), spec->dtype);
+    return g->dx[input] != NULL;
+}
+
+/* The gradient by an input that the convolution of x and weight stands for. */
+static bool forward_again(GradCall *g, int input, Tensor *x, Tensor *weight, const Attr *attr)
+{
+    static const OpId by_space[] = {OP_conv1d, OP_conv2d, OP_conv3d};
+    const TensorSpec *spec = &g->in_spec[input];
+    Tensor *in[3] = {x, weight, NULL};
+    g->dx[input] = s_cast(g->s, s_op(g->s, by_space[spec->ndim - 3], 3, in, attr, 0), spec->dtype);
+    return g->dx[input] != NULL;
+}
+
+static bool conv_grad(GradCall *g)
+{
+    if (g->wants[0] && !adjoint(g, 0, OP_conv_input_grad, g->dy[0], g->in[1], g->attr))
+        return false;
+    if (g->wants[1] && !adjoint(g, 1, OP_conv_weight_grad, g->in[0], g->dy[0], g->attr))
+        return false;
     if (g->n_in > 2 && g->wants[2]) {
-        bool axes[TENSOR_MAX_DIMS] = {true, false, true, true};
+        bool axes[TENSOR_MAX_DIMS] = {true, false, true, true, true};
         g->dx[2] = s_cast(g->s, s_sum(g->s, g->dy[0], axes, false), g->in_spec[2].dtype);
         return g->dx[2] != NULL;
     }
     return true;
 }
+
+bool conv1d_grad(GradCall *g) { return conv_grad(g); }
+bool conv2d_grad(GradCall *g) { return conv_grad(g); }
+bool conv3d_grad(GradCall *g) { return conv_grad(g); }
 
 /* ---- gradient by the input ---- */
 
@@ -506,13 +631,13 @@ static void input_task(void *arg, int64_t task)
     Conv *v = arg;
     const ConvGeometry *g = &v->g;
     Work w;
-    size_t image = (size_t)(g->h * g->w * g->cg * v->width);
+    size_t image = (size_t)(product(g->in) * g->cg * v->width);
     if (!work_take(v, &w, true))
         return;
     for (int64_t group = 0; group < g->groups && !stopped(v); group++) {
         for (int64_t piece = 0; piece < v->pieces; piece++) {
             Chunk c = chunk_at(v, task * v->pieces + piece);
-            int64_t count = c.rows * g->ow;
+            int64_t count = c.rows * g->out[2];
             fill_pixels(v, &w, c, group);
             multiply(v, 'N', 'N', c.count * count, v->taps, g->og, w.pixels, g->og,
                      v->arranged + group * g->og * v->taps * v->width, v->taps, false, w.columns, v->taps);
@@ -521,42 +646,32 @@ static void input_task(void *arg, int64_t task)
                     memset(w.lines, 0, image);
                 v->kernels->scatter(g, w.columns + i * count * v->taps * v->width, c.row, c.rows, w.lines);
                 if (piece == v->pieces - 1)
-                    v->kernels->transpose(w.lines, g->h * g->w, g->cg, g->cg, x_at(v, v->out, c.first + i, group),
-                                          g->h * g->w, NULL);
+                    v->kernels->transpose(w.lines, product(g->in), g->cg, g->cg,
+                                          x_at(v, v->out, c.first + i, group), product(g->in), NULL);
             }
         }
     }
     scratch_release(w.base);
 }
 
-bool conv2d_input_grad_run(OpCall *call)
+bool conv_input_grad_run(OpCall *call)
 {
     Conv v = {0};
     bool done = geometry_input(call, &v.g);
     if (done && spec_size(&call->spec[0]) > 0 && v.g.o == 0)
         memset(call->out[0]->data, 0, (size_t)tensor_size(call->out[0]) * dtype_size(call->spec[0].dtype));
+    else if (done && spec_size(&call->spec[0]) > 0 && depthwise_suits(&v.g))
+        done = depthwise_input_grad(call, &v.g);
     else if (done && spec_size(&call->spec[0]) > 0)
         done = conv_begin(call, &v, NULL, call->in[1], call->in[0], false) &&
                pool_run(call->ctx, v.chunks / v.pieces, input_task, &v);
     return conv_end(call, &v, done);
 }
 
-bool conv2d_input_grad_grad(GradCall *g)
+bool conv_input_grad_grad(GradCall *g)
 {
-    if (g->wants[0]) {
-        Tensor *in[3] = {g->dy[0], g->in[1], NULL};
-        g->dx[0] = s_cast(g->s, s_op(g->s, OP_conv2d, 3, in, g->attr + 2, 0), g->in_spec[0].dtype);
-        if (!g->dx[0])
-            return false;
-    }
-    if (g->wants[1]) {
-        Tensor *in[2] = {g->dy[0], g->in[0]};
-        Attr attr[6] = {attr_int(g->in_spec[1].shape[2]), attr_int(g->in_spec[1].shape[3]), g->attr[2], g->attr[3],
-                        g->attr[4], g->attr[5]};
-        g->dx[1] = s_cast(g->s, s_op(g->s, OP_conv2d_weight_grad, 2, in, attr, 0), g->in_spec[1].dtype);
-        return g->dx[1] != NULL;
-    }
-    return true;
+    return (!g->wants[0] || forward_again(g, 0, g->dy[0], g->in[1], g->attr + 1)) &&
+           (!g->wants[1] || adjoint(g, 1, OP_conv_weight_grad, g->dy[0], g->in[0], g->attr + 1));
 }
 
 /* ---- gradient by the weight ---- */
@@ -575,7 +690,7 @@ static void weight_task(void *arg, int64_t part)
         Chunk c = chunk_at(v, chunk);
         for (int64_t group = 0; group < g->groups; group++) {
             char *to = out + group * g->og * v->taps * v->width;
-            int64_t count = c.rows * g->ow, step;
+            int64_t count = c.rows * g->out[2], step;
             if (!v->planes) {
                 fill_columns(v, &w, c, group);
                 fill_pixels(v, &w, c, group);
@@ -586,7 +701,7 @@ static void weight_task(void *arg, int64_t part)
             for (int64_t i = 0; i < c.count; i++) {
                 const char *planes = planes_of(v, &w, c.first + i, group, c, &step);
                 multiply(v, 'N', 'T', g->og, v->taps, count, y_at(v, v->dy->data, c.first + i, group, c.row),
-                         g->oh * g->ow, planes, step, chunk > first || i > 0, to, v->taps);
+                         v->lines * g->out[2], planes, step, chunk > first || i > 0, to, v->taps);
             }
         }
     }
@@ -623,65 +738,61 @@ static bool weight_sum(OpCall *call, Conv *v)
     return true;
 }
 
-bool conv2d_weight_grad_run(OpCall *call)
+bool conv_weight_grad_run(OpCall *call)
 {
     Conv v = {0};
     bool done = geometry_weight(call, &v.g);
     if (done && spec_size(&call->spec[0]) > 0 && v.g.n == 0)
         memset(call->out[0]->data, 0, (size_t)tensor_size(call->out[0]) * dtype_size(call->spec[0].dtype));
+    else if (done && spec_size(&call->spec[0]) > 0 && depthwise_suits(&v.g))
+        done = depthwise_weight_grad(call, &v.g);
     else if (done && spec_size(&call->spec[0]) > 0)
         done = conv_begin(call, &v, call->in[0], NULL, call->in[1], true) && weight_sum(call, &v);
     return conv_end(call, &v, done);
 }
 
-bool conv2d_weight_grad_grad(GradCall *g)
+bool conv_weight_grad_grad(GradCall *g)
 {
-    if (g->wants[0]) {
-        Tensor *in[2] = {g->in[1], g->dy[0]};
-        Attr attr[6] = {attr_int(g->in_spec[0].shape[2]), attr_int(g->in_spec[0].shape[3]), g->attr[2], g->attr[3],
-                        g->attr[4], g->attr[5]};
-        g->dx[0] = s_cast(g->s, s_op(g->s, OP_conv2d_input_grad, 2, in, attr, 0), g->in_spec[0].dtype);
-        if (!g->dx[0])
-            return false;
-    }
-    if (g->wants[1]) {
-        Tensor *in[3] = {g->in[0], g->dy[0], NULL};
-        g->dx[1] = s_cast(g->s, s_op(g->s, OP_conv2d, 3, in, g->attr + 2, 0), g->in_spec[1].dtype);
-        return g->dx[1] != NULL;
-    }
-    return true;
+    return (!g->wants[0] || adjoint(g, 0, OP_conv_input_grad, g->in[1], g->dy[0], g->attr + 1)) &&
+           (!g->wants[1] || forward_again(g, 1, g->in[0], g->dy[0], g->attr + 1));
 }
 
 /* ---- transposed ---- */
 
-/* conv_transpose2d is the gradient of a convolution whose weight is [in, out / groups, kh, kw]. */
-bool conv_transpose2d_run(OpCall *call)
+/* A transposed convolution is the gradient of a convolution whose weight is [in, out / groups, kernel...]. */
+static bool transposed_run(OpCall *call, int space)
 {
     const Tensor *x = call->in[0], *weight = call->in[1], *bias = call->in[2];
-    int64_t stride[2], padding[2], extra[2], dilation[2], size[2];
-    if (!needs_axes(call, "x", x, "[n, channels, height, width]") ||
-        !needs_axes(call, "weight", weight, "[channels, outputs / groups, height, width]") ||
-        !op_pair(call, "stride", &call->attr[0], 1, stride) || !op_pair(call, "padding", &call->attr[1], 0, padding) ||
-        !op_pair(call, "output_padding", &call->attr[2], 0, extra) ||
-        !op_pair(call, "dilation", &call->attr[3], 1, dilation))
+    int64_t stride[CONV_AXES], padding[CONV_AXES], extra[CONV_AXES], dilation[CONV_AXES], size[CONV_AXES];
+    if (!needs_axes(call, "x", x, space, x_layout) || !needs_axes(call, "weight", weight, space, transposed_layout) ||
+        !op_sizes(call, "stride", &call->attr[0], space, 1, stride) ||
+        !op_sizes(call, "padding", &call->attr[1], space, 0, padding) ||
+        !op_sizes(call, "output_padding", &call->attr[2], space, 0, extra) ||
+        !op_sizes(call, "dilation", &call->attr[4], space, 1, dilation))
         return false;
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < space; i++) {
         size[i] = (x->shape[2 + i] - 1) * stride[i] - 2 * padding[i] + dilation[i] * (weight->shape[2 + i] - 1) + 1 +
                   extra[i];
-    if (extra[0] >= stride[0] || extra[1] >= stride[1])
-        return op_error(call, ERROR_value, "output_padding must be smaller than the stride");
+        if (extra[i] >= stride[i])
+            return op_error(call, ERROR_value, "output_padding must be smaller than the stride");
+        if (size[i] < 1)
+            return op_error(call, ERROR_shape, "nothing is left of the result after its padding is cut off");
+    }
     if (x->shape[1] != weight->shape[0])
         return op_error(call, ERROR_shape, "x has %lld channels, weight takes %lld", (long long)x->shape[1],
                         (long long)weight->shape[0]);
-    if (size[0] < 1 || size[1] < 1)
-        return op_error(call, ERROR_shape, "nothing is left of the result after its padding is cut off");
     Scope s;
     scope_init(&s, call->ctx);
-    Attr attr[6] = {attr_int(size[0]), attr_int(size[1]), call->attr[0], call->attr[1], call->attr[3], call->attr[4]};
-    Tensor *y = s_op(&s, OP_conv2d_input_grad, 2, call->in, attr, 0);
+    Attr attr[5] = {attr_ints(space, size), call->attr[0], call->attr[1], call->attr[4], call->attr[3]};
+    Tensor *y = s_op(&s, OP_conv_input_grad, 2, call->in, attr, 0);
+    int64_t beside[1 + CONV_AXES] = {bias && bias->ndim == 1 ? bias->shape[0] : -1, 1, 1, 1};
     if (bias && y)
-        y = s_add(&s, y, s_reshape(&s, call->in[2], 3, (int64_t[3]){bias->ndim == 1 ? bias->shape[0] : -1, 1, 1}));
+        y = s_add(&s, y, s_reshape(&s, call->in[2], 1 + space, beside));
     call->out[0] = tensor_retain(y);
     scope_clear(&s);
     return call->out[0] != NULL;
 }
+
+bool conv_transpose1d_run(OpCall *call) { return transposed_run(call, 1); }
+bool conv_transpose2d_run(OpCall *call) { return transposed_run(call, 2); }
+bool conv_transpose3d_run(OpCall *call) { return transposed_run(call, 3); }

@@ -24,9 +24,9 @@ static bool is_image(OpCall *call, const Tensor *x)
 /* From size, stride (none: the size) and padding in attr[0..2] and an image of h x w. */
 static bool windows_make(OpCall *call, const Attr *attr, int64_t planes, int64_t h, int64_t w, Windows *v)
 {
-    if (!op_pair(call, "size", &attr[0], 1, v->size) || !op_pair(call, "padding", &attr[2], 0, v->padding))
+    if (!op_sizes(call, "size", &attr[0], 2, 1, v->size) || !op_sizes(call, "padding", &attr[2], 2, 0, v->padding))
         return false;
-    if (!op_pair(call, "stride", attr[1].none ? &attr[0] : &attr[1], 1, v->stride))
+    if (!op_sizes(call, "stride", attr[1].none ? &attr[0] : &attr[1], 2, 1, v->stride))
         return false;
     v->planes = planes;
     v->h = h;
@@ -337,7 +337,7 @@ bool adaptive_avg_pool2d_run(OpCall *call)
     Tensor *x = call->in[0], *y;
     int64_t size[2];
     Dtype dtype;
-    if (!is_float(call, x, &dtype) || !op_pair(call, "size", &call->attr[0], 1, size))
+    if (!is_float(call, x, &dtype) || !op_sizes(call, "size", &call->attr[0], 2, 1, size))
         return false;
     Scope s;
     scope_init(&s, call->ctx);

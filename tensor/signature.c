@@ -11,6 +11,7 @@
 static const struct Word { const char *text; ParamKind kind; } words[] = {
     {"tensor", PARAM_tensor}, {"tensors", PARAM_tensors}, {"int", PARAM_int}, {"ints", PARAM_ints}, {"num", PARAM_num},
     {"bool", PARAM_bool}, {"str", PARAM_str}, {"dtype", PARAM_dtype}, {"any", PARAM_any}, {"map", PARAM_any},
+    {"padding", PARAM_padding},
 };
 
 static const char *skip_space(const char *at)

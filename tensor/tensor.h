@@ -131,6 +131,7 @@ typedef enum ParamKind {      /* the words of a signature */
     PARAM_tensor,             /* x            (no word) */
     PARAM_tensors,            /* xs:tensors   a list; only as the one tensor parameter */
     PARAM_int, PARAM_ints,    /* ints: one int or a list of them */
+    PARAM_padding,            /* padding: ints, "same" or "valid" */
     PARAM_num, PARAM_bool, PARAM_str, PARAM_dtype,
     PARAM_any                 /* for the language's own functions */
 } ParamKind;
@@ -165,6 +166,7 @@ typedef struct Attr {         /* the value of one parameter that is no tensor */
         struct { int count; int64_t v[TENSOR_MAX_DIMS]; } ints;
     };
 } Attr;
+#define PADDING_SAME (-1)     /* the count of the ints of a PARAM_padding that says "same"; "valid" is 0 */
 
 #define OP_MAX_ATTRS 12
 #define OP_MAX_OUT 4

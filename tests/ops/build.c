@@ -176,6 +176,11 @@ static void parse_value(const Case *test, const Param *p, const char *at, int le
     case PARAM_bool: attr->b = !strcmp(text, "true"); break;
     case PARAM_str: attr->str = text; break;
     case PARAM_ints: parse_ints(at, at + length, attr); break;
+    case PARAM_padding:
+        parse_ints(at, at + length, attr);
+        if (!strncmp(at, "same", 4))
+            attr->ints.count = PADDING_SAME;
+        break;
     case PARAM_dtype:
         if (!dtype_from_name(text, &attr->dtype))
             bad_case(test, "an unknown dtype among the parameters");

@@ -54,7 +54,7 @@ void __wrap_free(void *at)
 }
 
 static const Case *const sections[] = {cases_elementwise, cases_reduce, cases_loss, cases_create, cases_move,
-                                       cases_index, cases_matmul, cases_norm, cases_pattern, cases_pool};
+                                       cases_index, cases_conv, cases_matmul, cases_norm, cases_pattern, cases_pool};
 static TensorContext ctx;
 
 static void release(int n, Tensor **t)
