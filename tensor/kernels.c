@@ -37,13 +37,45 @@
         }                                                                                                           \
         return (type)y;                                                                                             \
     }                                                                                                               \
+    static inline type v_##tag##_fmod(type a, type b) { return b == -1 ? 0 : (type)(a % b); }                        \
     static inline type v_##tag##_abs(type a) { return a < 0 ? (type)(0 - (unsigned_type)a) : a; }
 WHOLE_NUMBERS(i32, int32_t, uint32_t)
 WHOLE_NUMBERS(i64, int64_t, uint64_t)
 #define v_u8_abs(a) (a)
 
+/* [beyond]: what is left of `a` when it is moved down by its width or more */
+#define BIT_PATTERNS(tag, type, unsigned_type, width, beyond)                                                       \
+    static inline type v_##tag##_shift_left(type a, type b)                                                         \
+    {                                                                                                               \
+        return b < width ? (type)((unsigned_type)a << b) : 0;                                                       \
+    }                                                                                                               \
+    static inline type v_##tag##_shift_right(type a, type b)                                                        \
+    {                                                                                                               \
+        return b < width ? (type)(a >> b) : (type)(beyond);                                                         \
+    }                                                                                                               \
+    static inline type v_##tag##_gcd(type a, type b)                                                                \
+    {                                                                                                               \
+        unsigned_type x = (unsigned_type)v_##tag##_abs(a), y = (unsigned_type)v_##tag##_abs(b);                       \
+        while (y != 0) {                                                                                            \
+            unsigned_type rest = x % y;                                                                             \
+            x = y;                                                                                                  \
+            y = rest;                                                                                               \
+        }                                                                                                           \
+        return (type)x;                                                                                             \
+    }                                                                                                               \
+    static inline type v_##tag##_lcm(type a, type b)                                                                \
+    {                                                                                                               \
+        unsigned_type d = (unsigned_type)v_##tag##_gcd(a, b);                                                       \
+        return d == 0 ? 0 : (type)((unsigned_type)v_##tag##_abs(a) / d * (unsigned_type)v_##tag##_abs(b));            \
+    }
+BIT_PATTERNS(u8, uint8_t, unsigned, 8, 0)
+BIT_PATTERNS(i32, int32_t, uint32_t, 32, a < 0 ? -1 : 0)
+BIT_PATTERNS(i64, int64_t, uint64_t, 64, a < 0 ? -1 : 0)
+
 #define ROWS_SAME EMIT
 #define ROWS_TEST EMIT
+#define ROWS_BITS EMIT
+#define ROWS_INT EMIT
 
 #define GRADS SKIP
 #define INTS EMIT
@@ -111,6 +143,8 @@ WHOLE_NUMBERS(i64, int64_t, uint64_t)
 #undef GRADS
 #undef INTS
 #undef ROWS_FLOAT
+#undef ROWS_BITS
+#undef ROWS_INT
 #undef ACC
 #define ACC double
 #define IS_FLOAT
@@ -118,6 +152,8 @@ WHOLE_NUMBERS(i64, int64_t, uint64_t)
 #define GRADS EMIT
 #define INTS SKIP
 #define ROWS_FLOAT EMIT
+#define ROWS_BITS SKIP
+#define ROWS_INT SKIP
 
 #define T float
 #define U float
@@ -170,11 +206,16 @@ CONVERT_HALF(f32, bf16, float, uint16_t)
       [DTYPE_f32] = k##_f32, [DTYPE_f64] = k##_f64 }
 #define TABLE_TEST TABLE_SAME
 #define TABLE_LOGIC(k) { [DTYPE_bool] = k##_u8 }
+#define TABLE_INT(k) { [DTYPE_u8] = k##_u8, [DTYPE_i32] = k##_i32, [DTYPE_i64] = k##_i64 }
+#define TABLE_BITS(k)                                                                                               \
+    { [DTYPE_bool] = k##_u8, [DTYPE_u8] = k##_u8, [DTYPE_i32] = k##_i32, [DTYPE_i64] = k##_i64 }
 #define GRADS_FLOAT TABLE_FLOAT
 #define GRADS_ARITH TABLE_FLOAT
 #define GRADS_SAME TABLE_FLOAT
 #define GRADS_TEST(k) { NULL }
 #define GRADS_LOGIC(k) { NULL }
+#define GRADS_BITS(k) { NULL }
+#define GRADS_INT(k) { NULL }
 
 #define KERNELS__(isa) kernels_##isa
 #define KERNELS_(isa) KERNELS__(isa)

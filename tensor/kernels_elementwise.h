@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Template: the elementwise kernels of one element type, from the expressions in ops.def. The includer (kernels.c)
    defines T, U (T for floats, the unsigned type of the same width for ints), TAG (the dtype's name), VMATH(f), and
-   ROWS_FLOAT, ROWS_ARITH, ROWS_SAME, ROWS_TEST, ROWS_LOGIC, each as EMIT or SKIP: which classes of rows exist for T;
-   GRADS as EMIT or SKIP. Loops hold no branch and no call (f64 and a few rows apart), so that the compiler vectorises
+   ROWS_FLOAT, ROWS_ARITH, ROWS_SAME, ROWS_TEST, ROWS_LOGIC, ROWS_BITS, ROWS_INT, each as EMIT or SKIP: which classes
+   of rows exist for T; GRADS as EMIT or SKIP. Loops hold no branch and no call (f64 and a few rows apart), so that the compiler vectorises
    them. Pointers of operands that a row does not read may be NULL. */
 
 #define KERNEL__(name, tag) k_##name##_##tag
@@ -38,6 +38,8 @@
 #define OUT_SAME T
 #define OUT_TEST uint8_t
 #define OUT_LOGIC uint8_t
+#define OUT_BITS T
+#define OUT_INT T
 
 #define UNARY(name, class, value, ...) ROWS_##class(VALUE_1(name, OUT_##class, value))
 #define BINARY(name, class, value, ...) ROWS_##class(VALUE_2(name, OUT_##class, value))
@@ -47,6 +49,8 @@
 
 #define GRADS_TEST SKIP
 #define GRADS_LOGIC SKIP
+#define GRADS_BITS SKIP
+#define GRADS_INT SKIP
 #define GRADS_FLOAT GRADS
 #define GRADS_ARITH GRADS
 #define GRADS_SAME GRADS
@@ -125,8 +129,12 @@ static void KERNEL(clamp)(int64_t n, const void *x, const void *low, const void 
 #undef OUT_SAME
 #undef OUT_TEST
 #undef OUT_LOGIC
+#undef OUT_BITS
+#undef OUT_INT
 #undef GRADS_TEST
 #undef GRADS_LOGIC
+#undef GRADS_BITS
+#undef GRADS_INT
 #undef GRADS_FLOAT
 #undef GRADS_ARITH
 #undef GRADS_SAME

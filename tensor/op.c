@@ -45,8 +45,9 @@ const OpDef op_defs[OP_COUNT] = {
     [OP_##op] = {.name = #op, .signature = "x", .shape = shape_elementwise, .run = unary_run, .grad = unary_grad,     \
                  .mode = JOIN(MODE_IF_ZERO_, IS_ZERO(derivative)), .saves = (saved), .elementwise = UNARY_##op,       \
                  .arity = 1, .element = ELEMENT_##class, .doc = text, .example = sample},
-#define BINARY(op, class, value, da, db, saved, text, sample)                                                         \
-    [OP_##op] = {.name = #op, .signature = "a, b", .shape = shape_elementwise, .run = binary_run,                     \
+#define BINARY(op, ...) BINARY_AS(op, "a, b", __VA_ARGS__)
+#define BINARY_AS(op, params, class, value, da, db, saved, text, sample)                                              \
+    [OP_##op] = {.name = #op, .signature = params, .shape = shape_elementwise, .run = binary_run,                     \
                  .grad = binary_grad, .mode = JOIN(MODE_IF_ZERO_, IS_ZERO(da)), .saves = (saved),                     \
                  .elementwise = BINARY_##op, .arity = 2, .element = ELEMENT_##class, .doc = text, .example = sample},
 #define OP(op, params, rule, kind, sharing, saved, text, sample)                                                      \

@@ -74,7 +74,7 @@ typedef bool OpGrad(GradCall *grad);
 /* The class of an elementwise row: how the dtypes of its inputs become the result's. */
 typedef enum ElementClass {
     ELEMENT_NONE,             /* no elementwise row */
-    ELEMENT_FLOAT, ELEMENT_ARITH, ELEMENT_SAME, ELEMENT_TEST, ELEMENT_LOGIC
+    ELEMENT_FLOAT, ELEMENT_ARITH, ELEMENT_SAME, ELEMENT_TEST, ELEMENT_LOGIC, ELEMENT_BITS, ELEMENT_INT
 } ElementClass;
 
 struct OpDef {
@@ -150,6 +150,7 @@ Tensor *s_unsqueeze(Scope *s, Tensor *x, int axis);
 Tensor *s_matmul(Scope *s, Tensor *a, Tensor *b);
 Tensor *s_cast(Scope *s, Tensor *x, Dtype dtype);
 Tensor *s_where(Scope *s, Tensor *condition, Tensor *a, Tensor *b);
+Tensor *s_polygamma(Scope *s, int order, Tensor *x);
 Attr attr_int(int64_t i);
 Attr attr_num(double num);
 Attr attr_bool(bool b);

@@ -110,7 +110,9 @@ static bool sweep_unary(OpCall *call, int row, Dtype dtype)
 bool unary_run(OpCall *call)
 {
     bool test = call->def->element == ELEMENT_TEST;
-    return sweep_unary(call, call->def->elementwise, test ? (Dtype)call->in[0]->dtype : call->spec[0].dtype);
+    int row = call->def->elementwise;
+    if (row == UNARY_bitwise_not && call->in[0]->dtype == DTYPE_bool) row = UNARY_logical_not;    /* one bit, not eight */
+    return sweep_unary(call, row, test ? (Dtype)call->in[0]->dtype : call->spec[0].dtype);
 }
 
 static void binary_body(void *arg, int64_t at, int64_t n, const void *const *in)
@@ -146,12 +148,14 @@ static void search_body(void *arg, int64_t at, int64_t n, const void *const *in)
     if (found) atomic_store_explicit(&search->found, true, memory_order_relaxed);
 }
 
-/* Refuses what whole numbers cannot do: divide by zero, take a negative power. */
+/* Refuses what whole numbers cannot do: divide by zero, take a negative power, be shifted by less than nothing. */
 static bool check_whole(OpCall *call, int row, Dtype dtype)
 {
-    if (row != BINARY_floordiv && row != BINARY_mod && row != BINARY_pow) return true;
+    bool shift = row == BINARY_left_shift || row == BINARY_right_shift;
+    bool division = row == BINARY_floordiv || row == BINARY_mod || row == BINARY_fmod;
+    if ((!division && !shift && row != BINARY_pow) || dtype == DTYPE_u8) return true;
     const Tensor *b = call->in[1];
-    Search search = { .dtype = dtype, .negative = row == BINARY_pow };
+    Search search = { .dtype = dtype, .negative = !division };
     atomic_init(&search.found, false);
     Sweep sweep;
     sweep_init(&sweep, b->ndim, b->shape, search_body, &search);
@@ -159,7 +163,13 @@ static bool check_whole(OpCall *call, int row, Dtype dtype)
     if (tensor_size(call->out[0]) == 0) return true;
     if (!sweep_run(call->ctx, &sweep)) return false;
     if (!atomic_load(&search.found)) return true;
-    if (row != BINARY_pow) return op_error(call, ERROR_zero, "a whole number is divided by zero");
+    if (division) return op_error(call, ERROR_zero, "a whole number is divided by zero");
+    if (shift) {
+        op_error(call, ERROR_value, "bits cannot be moved by a negative number of places");
+        error_hint(&call->ctx->error, "%s moves them the other way",
+                   row == BINARY_left_shift ? "right_shift" : "left_shift");
+        return false;
+    }
     op_error(call, ERROR_value, "a whole number has no negative power among the whole numbers");
     error_hint(&call->ctx->error, "make one side a float, as in x.to(f32)");
     return false;

@@ -191,6 +191,13 @@ static bool element_dtype(OpCall *call, Dtype *dtype)
         return true;
     }
     *dtype = op_promote(call->n_in, call->in, class == ELEMENT_FLOAT, class == ELEMENT_ARITH);
+    bool whole = class == ELEMENT_BITS || class == ELEMENT_INT;
+    if (whole && (dtype_class(*dtype) == CLASS_FLOAT || (class == ELEMENT_INT && *dtype == DTYPE_bool))) {
+        op_error(call, ERROR_dtype, "needs ints%s, got %s", class == ELEMENT_BITS ? " or bools" : "",
+                 dtype_name(*dtype));
+        error_hint(&call->ctx->error, "write i64(x) for the whole part of a float, or for a bool");
+        return false;
+    }
     if (dtype_class(*dtype) == CLASS_FLOAT && all_weak(call))
         *dtype = DTYPE_f64;       /* plain numbers stay doubles among themselves */
     return true;

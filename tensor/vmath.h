@@ -3,13 +3,16 @@
    (selects only), and f64 functions, which call libm. Included by kernels.c once per instruction set.
 
    Error bounds in f32, in units in the last place, tested by tests/tensor/test_vmath.c with NaN, infinities, zeros of
-   both signs and denormals: exp, log, log2 2; all others 4. NaN in gives NaN out. sin, cos and tan hold for |x| up to
-   VMATH_TURNS; op_elementwise.c gives what lies beyond to libm, so that the loop here needs no table and no branch. */
+   both signs and denormals: exp, exp2, log, log2, log10 and what goes through f64 2; all others 4. NaN in gives NaN out.
+   sin, cos and tan hold for |x| up to VMATH_TURNS; op_elementwise.c gives what lies beyond to libm, so that the loop
+   here needs no table and no branch. */
 #ifndef TESSERA_VMATH_H
 #define TESSERA_VMATH_H
 
 #include <math.h>
 #include <stdint.h>
+
+#include "special.h"
 
 #define VMATH_TURNS 134217728.0f    /* 2^27 */
 
@@ -289,6 +292,135 @@ static inline float vf_pow(float x, float y)
     return is_one != 0 ? 1.0f : v;
 }
 
+/* ---- f32: hyperbolic and inverse functions, from the parts above ---- */
+
+static inline float vf_exp2(float x)
+{
+    const float round = 12582912.0f;
+    float c = x > 129.0f ? 129.0f : x;
+    c = c < -151.0f ? -151.0f : c;
+    float shifted = c + round, r = c - (shifted - round);
+    int32_t n = vf_bits(shifted) - vf_bits(round), half = n >> 1;
+    float p = 0.000153533605f;
+    p = p * r + 0.001339887502f;
+    p = p * r + 0.009618436918f;
+    p = p * r + 0.05550332367f;
+    p = p * r + 0.2402264774f;
+    p = p * r + 0.6931471825f;
+    float y = (1.0f + r * p) * vf_two_to(half) * vf_two_to(n - half);
+    return x != x ? x : y;
+}
+
+static inline float vf_log10(float x)
+{
+    int32_t k;
+    float small = x < 1.17549435e-38f ? 1.0f : 0.0f;
+    float f = vf_log_split(small != 0.0f ? x * 8388608.0f : x, &k);
+    float n = (float)k - small * 23.0f, y = f + vf_log_tail(f);
+    /* log10(2) in two parts, the first short enough to make n times it exact */
+    return vf_log_edges(x, n * 0.301025391f + (y * 0.434294482f + n * 4.6050390e-6f));
+}
+
+static inline float vf_sinh(float x)
+{
+    float a = __builtin_fabsf(x), t = vf_expm1(a > 80.0f ? 80.0f : a), h = vf_exp(0.5f * a);
+    float y = a > 80.0f ? (0.5f * h) * h : 0.5f * (t + t / (t + 1.0f));
+    y = __builtin_copysignf(y, x);
+    return x != x ? x : y;
+}
+
+static inline float vf_cosh(float x)
+{
+    float a = __builtin_fabsf(x), e = vf_exp(a > 80.0f ? 80.0f : a), h = vf_exp(0.5f * a);
+    float y = a > 80.0f ? (0.5f * h) * h : 0.5f * e + 0.5f / e;
+    return x != x ? x : y;
+}
+
+/* asin(s) - s for |s| <= 1/2 */
+static inline float vf_asin_tail(float s)
+{
+    float z = s * s, p = 0.04223053157f;
+    p = p * z + 0.02414099872f;
+    p = p * z + 0.04547834024f;
+    p = p * z + 0.07495232671f;
+    p = p * z + 0.1666675359f;
+    return s * (z * p);
+}
+
+static inline float vf_asin(float x)
+{
+    float a = __builtin_fabsf(x), big = __builtin_sqrtf(0.5f * (1.0f - a));
+    float s = a > 0.5f ? big : a, y = s + vf_asin_tail(s);
+    y = a > 0.5f ? 1.57079637f - (2.0f * y + 4.37113883e-8f) : y;
+    return __builtin_copysignf(y, x);
+}
+
+static inline float vf_acos(float x)
+{
+    float a = __builtin_fabsf(x), big = __builtin_sqrtf(0.5f * (1.0f - a));
+    float s = a > 0.5f ? big : x, y = s + vf_asin_tail(s);
+    float far = x < 0.0f ? 3.14159274f - (2.0f * y + 8.74227766e-8f) : 2.0f * y;
+    return a > 0.5f ? far : 1.57079637f - (y + 4.37113883e-8f);
+}
+
+static inline float vf_atan(float x)
+{
+    float a = __builtin_fabsf(x);
+    float top = a > 2.41421356f ? -1.0f : a - 1.0f, under = a > 2.41421356f ? a : a + 1.0f;
+    float s = a > 0.414213562f ? top / under : a, z = s * s;
+    float p = -0.06081743166f;
+    p = p * z + 0.1059535965f;
+    p = p * z + -0.1424376667f;
+    p = p * z + 0.1999848485f;
+    p = p * z + -0.3333331645f;
+    float start = a > 2.41421356f ? 1.57079637f : a > 0.414213562f ? 0.785398185f : 0.0f;
+    float y = start + (s + s * (z * p));
+    return __builtin_copysignf(y, x);
+}
+
+static inline float vf_asinh(float x)
+{
+    float a = __builtin_fabsf(x), c = a > 1e9f ? 1.0f : a;
+    float near = vf_log1p(c + c * c / (1.0f + __builtin_sqrtf(c * c + 1.0f)));
+    float y = a > 1e9f ? vf_log(a) + 0.693147181f : near;
+    y = __builtin_copysignf(y, x);
+    return x != x ? x : y;
+}
+
+static inline float vf_acosh(float x)
+{
+    float t = (x > 1e9f ? 2.0f : x) - 1.0f, near = vf_log1p(t + __builtin_sqrtf(t * (t + 2.0f)));
+    return x > 1e9f ? vf_log(x) + 0.693147181f : x >= 1.0f ? near : NAN;
+}
+
+static inline float vf_atanh(float x)
+{
+    float a = __builtin_fabsf(x), y = 0.5f * vf_log1p(2.0f * a / (1.0f - a));
+    return __builtin_copysignf(y, x);
+}
+
+/* The bits divided by three are a cube root to 4 per cent; Newton's steps double its digits, the last ones in f64. */
+static inline float vf_cbrt(float x)
+{
+    float a = __builtin_fabsf(x), small = a < 1.17549435e-38f ? 1.0f : 0.0f;
+    float v = small != 0.0f ? a * 16777216.0f : a;
+    uint32_t bits = (uint32_t)vf_bits(v), third = (uint32_t)(((uint64_t)bits * 0xAAAAAAABu) >> 33);
+    double t = (double)vf_from_bits((int32_t)(third + 0x2a514067u)), w = (double)v;
+    t = t * 0.66666666666666667 + w / (3.0 * t * t);
+    t = t * 0.66666666666666667 + w / (3.0 * t * t);
+    t = t * 0.66666666666666667 + w / (3.0 * t * t);
+    float y = (float)(small != 0.0f ? t * 0.00390625 : t);
+    y = a == 0.0f || !(a < INFINITY) ? a : y;
+    return __builtin_copysignf(y, x);
+}
+
+static inline float vf_hypot(float a, float b)
+{
+    double x = (double)a, y = (double)b;
+    float h = (float)__builtin_sqrt(x * x + y * y);
+    return __builtin_fabsf(a) == INFINITY || __builtin_fabsf(b) == INFINITY ? INFINITY : h;
+}
+
 static inline float vf_sqrt(float x) { return __builtin_sqrtf(x); }
 static inline float vf_floor(float x) { return __builtin_floorf(x); }
 static inline float vf_ceil(float x) { return __builtin_ceilf(x); }
@@ -311,6 +443,64 @@ static inline float vf_floordiv(float a, float b)
     w = q - w > 0.5f ? w + 1.0f : w;
     return q != 0.0f ? w : __builtin_copysignf(0.0f, a / b);
 }
+
+static inline float vf_fmod(float a, float b) { return fmodf(a, b); }
+static inline float vf_copysign(float a, float b) { return __builtin_copysignf(a, b); }
+static inline float vf_nextafter(float a, float b) { return nextafterf(a, b); }
+
+/* sin(pi x) / (pi x), through f64: near whole numbers pi x would lose what the sine needs. */
+static inline double vd_sinc(double x)
+{
+    double r = x - __builtin_rint(x), s = sin(3.14159265358979323846 * r);
+    double odd = __builtin_fabs(__builtin_fmod(__builtin_rint(x), 2.0));
+    return x == 0.0 ? 1.0 : x - x != 0.0 ? (x != x ? x : 0.0) : (odd == 1.0 ? -s : s) / (3.14159265358979323846 * x);
+}
+
+static inline double vd_i0(double x) { return x - x == 0.0 ? exp(__builtin_fabs(x)) * special_i0e(x) : x * x; }
+static inline double vd_i1(double x) { return x - x == 0.0 ? exp(__builtin_fabs(x)) * special_i1e(x) : x; }
+
+/* One f32 by the f64 function: rounding is all its error. */
+#define VF_BY_VD(name, of) static inline float vf_##name(float x) { return (float)(of); }
+VF_BY_VD(sinc, vd_sinc((double)x))
+VF_BY_VD(erfc, erfc((double)x))
+VF_BY_VD(erfinv, special_erfinv((double)x))
+VF_BY_VD(ndtr, 0.5 * erfc((double)x * -0.70710678118654752440))
+VF_BY_VD(ndtri, special_ndtri((double)x))
+VF_BY_VD(log_ndtr, special_log_ndtr((double)x))
+VF_BY_VD(lgamma, special_lgamma((double)x))
+VF_BY_VD(digamma, special_digamma((double)x))
+VF_BY_VD(trigamma, special_polygamma(1, (double)x))
+VF_BY_VD(i0, vd_i0((double)x))
+VF_BY_VD(i1, vd_i1((double)x))
+VF_BY_VD(i0e, special_i0e((double)x))
+VF_BY_VD(i1e, special_i1e((double)x))
+#undef VF_BY_VD
+
+static inline double vd_exp2(double x) { return exp2(x); }
+static inline double vd_log10(double x) { return log10(x); }
+static inline double vd_sinh(double x) { return sinh(x); }
+static inline double vd_cosh(double x) { return cosh(x); }
+static inline double vd_asin(double x) { return asin(x); }
+static inline double vd_acos(double x) { return acos(x); }
+static inline double vd_atan(double x) { return atan(x); }
+static inline double vd_asinh(double x) { return asinh(x); }
+static inline double vd_acosh(double x) { return acosh(x); }
+static inline double vd_atanh(double x) { return atanh(x); }
+static inline double vd_cbrt(double x) { return cbrt(x); }
+static inline double vd_hypot(double a, double b) { return hypot(a, b); }
+static inline double vd_fmod(double a, double b) { return fmod(a, b); }
+static inline double vd_copysign(double a, double b) { return __builtin_copysign(a, b); }
+static inline double vd_nextafter(double a, double b) { return nextafter(a, b); }
+static inline double vd_erfc(double x) { return erfc(x); }
+static inline double vd_erfinv(double x) { return special_erfinv(x); }
+static inline double vd_ndtr(double x) { return 0.5 * erfc(x * -0.70710678118654752440); }
+static inline double vd_ndtri(double x) { return special_ndtri(x); }
+static inline double vd_log_ndtr(double x) { return special_log_ndtr(x); }
+static inline double vd_lgamma(double x) { return special_lgamma(x); }
+static inline double vd_digamma(double x) { return special_digamma(x); }
+static inline double vd_trigamma(double x) { return special_polygamma(1, x); }
+static inline double vd_i0e(double x) { return special_i0e(x); }
+static inline double vd_i1e(double x) { return special_i1e(x); }
 
 static inline double vd_exp(double x) { return exp(x); }
 static inline double vd_expm1(double x) { return expm1(x); }

@@ -58,8 +58,9 @@ struct Case {
 };
 
 /* One list a section of ops.def, each ended by {0}. */
-extern const Case cases_elementwise[], cases_reduce[], cases_loss[], cases_create[], cases_move[], cases_index[],
-    cases_conv[], cases_matmul[], cases_norm[], cases_pattern[], cases_pool[];
+#define SECTION(name) extern const Case cases_##name[];
+#include "sections.def"
+#undef SECTION
 
 #define INTS "bool u8 i32 i64"
 #define FLOATS "f32 f64"

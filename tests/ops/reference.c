@@ -141,7 +141,7 @@ static Dtype element_dtype(const char *op, Dtype d)
 {
     const char *class = element_class(op);
     return !strcmp(class, "FLOAT") ? ref_floating(d) : !strcmp(class, "ARITH") ? ref_arithmetic(d)
-         : !strcmp(class, "SAME") ? d : DTYPE_bool;
+         : !strcmp(class, "TEST") || !strcmp(class, "LOGIC") ? DTYPE_bool : d;
 }
 
 /* Promotion between tensors: bool < u8 < i32 < i64 < f32 < f64, as the enum has them; plain numbers give way. */

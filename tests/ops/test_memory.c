@@ -53,8 +53,12 @@ void __wrap_free(void *at)
     __real_free(at);
 }
 
-static const Case *const sections[] = {cases_elementwise, cases_reduce, cases_loss, cases_create, cases_move,
-                                       cases_index, cases_conv, cases_matmul, cases_norm, cases_pattern, cases_pool};
+static const Case *const sections[] = {
+#define SECTION(name) cases_##name,
+#include "sections.def"
+#undef SECTION
+};
+
 static TensorContext ctx;
 
 static void release(int n, Tensor **t)

@@ -15,8 +15,11 @@
 
 #define MAX_WRONG 4           /* lines of explanation a case may print */
 
-static const Case *const sections[] = {cases_elementwise, cases_reduce, cases_loss, cases_create, cases_move,
-                                       cases_index, cases_conv, cases_matmul, cases_norm, cases_pattern, cases_pool};
+static const Case *const sections[] = {
+#define SECTION(name) cases_##name,
+#include "sections.def"
+#undef SECTION
+};
 
 static TensorContext ctx;
 

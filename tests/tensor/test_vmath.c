@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "../../tensor/kernels.h"
+#include "../../tensor/special.h"
 #include "../tap.h"
 
 #define BLOCK 4096
@@ -20,6 +21,9 @@ typedef struct Function {
 
 static double sigmoid(double x) { return 1.0 / (1.0 + exp(-x)); }
 
+static double ndtr(double x) { return 0.5 * erfc(-x * 0.70710678118654752440); }
+static double i0(double x) { return isinf(x) ? (double)INFINITY : exp(fabs(x)) * special_i0e(x); }
+
 static const Function functions[] = {
     { "exp", UNARY_exp, exp, 2.0, INFINITY },       { "expm1", UNARY_expm1, expm1, 4.0, INFINITY },
     { "log", UNARY_log, log, 2.0, INFINITY },       { "log2", UNARY_log2, log2, 2.0, INFINITY },
@@ -27,6 +31,18 @@ static const Function functions[] = {
     { "sigmoid", UNARY_sigmoid, sigmoid, 4.0, INFINITY }, { "erf", UNARY_erf, erf, 4.0, INFINITY },
     { "sin", UNARY_sin, sin, 4.0, 134217728.0f },   { "cos", UNARY_cos, cos, 4.0, 134217728.0f },
     { "tan", UNARY_tan, tan, 4.0, 134217728.0f },
+    { "sinh", UNARY_sinh, sinh, 4.0, INFINITY },    { "cosh", UNARY_cosh, cosh, 4.0, INFINITY },
+    { "asin", UNARY_asin, asin, 4.0, INFINITY },    { "acos", UNARY_acos, acos, 4.0, INFINITY },
+    { "atan", UNARY_atan, atan, 4.0, INFINITY },    { "asinh", UNARY_asinh, asinh, 4.0, INFINITY },
+    { "acosh", UNARY_acosh, acosh, 4.0, INFINITY }, { "atanh", UNARY_atanh, atanh, 4.0, INFINITY },
+    { "exp2", UNARY_exp2, exp2, 2.0, INFINITY },    { "log10", UNARY_log10, log10, 2.0, INFINITY },
+    { "cbrt", UNARY_cbrt, cbrt, 2.0, INFINITY },    { "erfc", UNARY_erfc, erfc, 2.0, INFINITY },
+    { "lgamma", UNARY_lgamma, lgamma, 2.0, INFINITY }, { "ndtr", UNARY_ndtr, ndtr, 2.0, INFINITY },
+    /* what these are in f64, tests/tensor/test_special.c checks */
+    { "erfinv", UNARY_erfinv, special_erfinv, 2.0, INFINITY }, { "ndtri", UNARY_ndtri, special_ndtri, 2.0, INFINITY },
+    { "log_ndtr", UNARY_log_ndtr, special_log_ndtr, 2.0, INFINITY },
+    { "digamma", UNARY_digamma, special_digamma, 2.0, INFINITY }, { "i0", UNARY_i0, i0, 2.0, INFINITY },
+    { "i0e", UNARY_i0e, special_i0e, 2.0, INFINITY }, { "i1e", UNARY_i1e, special_i1e, 2.0, INFINITY },
 };
 
 static float from_bits(uint32_t bits)
