@@ -65,6 +65,7 @@ void vm_free(Vm *vm)
     free(vm->frame);
     free(vm->signatures);
     free(vm->signature_state);
+    regex_cache_free(vm->native_state.regex);
     names_free(vm->names);
     free(vm);
 }

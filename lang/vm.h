@@ -56,8 +56,10 @@ Value vm_script_arguments(Vm *vm);                         /* list of strings af
 typedef struct NativeState {
     struct Progress *progress;                             /* the innermost one that runs (builtin_progress.c) */
     int n_progress;                                        /* how many were ever begun */
+    struct RegexCache *regex;                              /* compiled patterns (builtin_regex.c) */
 } NativeState;
 NativeState *vm_native_state(Vm *vm);
+void regex_cache_free(struct RegexCache *cache);
 
 /* ---- functions, as reflection and printing see them ---- */
 const char *function_name(Value callable);                 /* of a function or model; "" for a lambda */
