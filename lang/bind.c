@@ -303,6 +303,53 @@ bool bind_signature(Vm *vm, const char *function, const Signature *signature, in
     return false;
 }
 
+/* ---- plain calls ---- */
+
+/* Whether check_word leaves v as it is. */
+static bool is_word(ParamKind kind, Value v)
+{
+    switch (kind) {
+    case PARAM_int: return v.tag == TAG_INT;
+    case PARAM_num: return v.tag == TAG_INT || v.tag == TAG_FLOAT;
+    case PARAM_bool: return v.tag == TAG_BOOL;
+    case PARAM_str: return v.tag == TAG_STRING;
+    case PARAM_ints: return v.tag == TAG_INT;
+    case PARAM_dtype: return false;
+    default: return true;
+    }
+}
+
+bool bind_plain(const Signature *signature, int n_args, const Value *args, const Value *fallback, Value *bound)
+{
+    if (n_args > signature->count) return false;
+    for (int i = 0; i < signature->count; i++) {
+        const Param *param = &signature->param[i];
+        bool given = i < n_args;
+        if (given ? param->rest || param->named_rest : fallback[i].tag == TAG_UNDEFINED) return false;
+        bound[i] = given ? args[i] : fallback[i];
+        if (given && !is_word(param->kind, args[i])) return false;
+    }
+    return true;
+}
+
+bool bind_defaults(Vm *vm, const Signature *signature, Value *fallback)
+{
+    for (int i = 0; i < signature->count; i++) {
+        const Param *param = &signature->param[i];
+        if (param->kind == PARAM_dtype || param->rest || param->named_rest) continue;
+        if (param->fallback) fallback[i] = default_value(param);
+        else if (param->optional) fallback[i] = VALUE_NONE;
+        else continue;
+        if (fallback[i].tag == TAG_UNDEFINED) return vm_out_of_memory(vm);
+    }
+    return true;
+}
+
+void bind_defaults_release(const Signature *signature, Value *fallback)
+{
+    for (int i = 0; i < signature->count; i++) value_set(&fallback[i], VALUE_UNDEFINED);
+}
+
 /* ---- dtypes as values ---- */
 
 bool value_to_dtype(Value v, Dtype *dtype)

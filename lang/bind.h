@@ -10,6 +10,13 @@
 bool bind_signature(Vm *vm, const char *function, const Signature *signature, int n_args, const Value *args, int n_named,
                     const NamedValue *named, Value *bound);
 
+/* The same for plain arguments of just the kinds that are asked for, without errors: bound[…] are borrowed, from [args]
+   and from [fallback], the defaults. False: bind_signature must look. */
+bool bind_plain(const Signature *signature, int n_args, const Value *args, const Value *fallback, Value *bound);
+/* The defaults, owned; UNDEFINED where a call must give or make a value. */
+bool bind_defaults(Vm *vm, const Signature *signature, Value *fallback);
+void bind_defaults_release(const Signature *signature, Value *fallback);
+
 /* Calls a row of ops.def: tensor parameters take tensors, numbers, scalars and rectangular lists. One result is that
    value (0-d without gradient unboxed), several are a tuple. */
 bool op_apply(Vm *vm, const OpDef *def, int n_args, const Value *args, int n_named, const NamedValue *named, Value *result);

@@ -111,79 +111,89 @@ bool native_remove(Vm *vm, const Value *args, Value *result)
 
 /* ---- order ---- */
 
-typedef struct Sorting { Vm *vm; Value *key; bool descending, failed; uint32_t compared; } Sorting;
+typedef struct Keyed { Value key, item; } Keyed;
+typedef struct Sorting { Vm *vm; bool descending, failed; uint32_t compared; } Sorting;
 
-static int order(Sorting *s, int64_t a, int64_t b)
+static bool no_order(Sorting *s, Value a, Value b)
 {
-    bool comparable = true;
-    if ((++s->compared & 0xFFFF) == 0 && tensor_interrupted(vm_tensors(s->vm))) s->failed = true;
-    if (s->failed) return 0;
-    int order = value_order(s->key[a], s->key[b], &comparable);
-    if (!comparable && !s->failed) {
-        char left[96], right[96];
-        value_describe(s->key[a], left, sizeof left);
-        value_describe(s->key[b], right, sizeof right);
-        vm_fail(s->vm, ERROR_type, "sort", "%s and %s have no order", left, right);
-        s->failed = true;
-    }
-    return s->descending ? -order : order;
+    char left[96], right[96];
+    value_describe(a, left, sizeof left);
+    value_describe(b, right, sizeof right);
+    s->failed = true;
+    return vm_fail(s->vm, ERROR_type, "sort", "%s and %s have no order", left, right);
 }
 
-/* Stable: merges runs of doubling length between two arrays of places. */
-static int64_t *merge_sort(Sorting *s, int64_t *from, int64_t *to, int64_t n)
+/* Whether b must come before a, which stood before it. */
+static bool swapped(Sorting *s, Value a, Value b)
+{
+    bool comparable = true;
+    if (s->descending) {
+        Value swap = a;
+        a = b;
+        b = swap;
+    }
+    if ((++s->compared & 0xFFF) == 0 && !s->failed && tensor_interrupted(vm_tensors(s->vm))) s->failed = true;
+    if (a.tag == TAG_FLOAT && b.tag == TAG_FLOAT) return b.f < a.f;
+    if (a.tag == TAG_INT && b.tag == TAG_INT) return b.i < a.i;
+    if (s->failed) return false;
+    int order = value_order(a, b, &comparable);
+    if (!comparable) return no_order(s, a, b);
+    return order > 0;
+}
+
+/* Stable: merges runs of doubling length between two arrays. Gives the one that is sorted. */
+static Keyed *merge_sort(Sorting *s, Keyed *from, Keyed *to, int64_t n)
 {
     for (int64_t run = 1; run < n && !s->failed; run *= 2) {
-        for (int64_t low = 0; low < n; low += 2 * run) {
+        for (int64_t low = 0; low < n && !s->failed; low += 2 * run) {
             int64_t middle = low + run < n ? low + run : n, high = low + 2 * run < n ? low + 2 * run : n;
-            int64_t a = low, b = middle;
-            for (int64_t at = low; at < high; at++) {
-                bool left = a < middle && (b >= high || order(s, from[a], from[b]) <= 0);
-                to[at] = left ? from[a++] : from[b++];
+            int64_t a = low, b = middle, at = low;
+            if (b < high && swapped(s, from[b - 1].key, from[b].key)) {      /* else both halves stay as they are */
+                while (a < middle && b < high) to[at++] = swapped(s, from[a].key, from[b].key) ? from[b++] : from[a++];
             }
+            memcpy(to + at, from + a, (size_t)(middle - a) * sizeof *to);
+            memcpy(to + at + (middle - a), from + b, (size_t)(high - b) * sizeof *to);
         }
-        int64_t *swap = from;
+        if (s->failed) break;                    /* [from] still has them all */
+        Keyed *swap = from;
         from = to;
         to = swap;
     }
     return from;
 }
 
-static bool sort_keys(Vm *vm, Value list, Value key, Value *keys)
+/* Fills keyed[…].key, owned; how many, less than all after an error. */
+static int64_t sort_keys(Vm *vm, const List *list, Value key, Keyed *keyed)
 {
-    if (key.tag == TAG_NONE) {
-        *keys = value_retain(list);
-        return true;
+    for (int64_t i = 0; i < list->count; i++) {
+        keyed[i].item = list->at[i];
+        if (key.tag == TAG_NONE) keyed[i].key = value_retain(list->at[i]);
+        else if (!vm_call(vm, key, 1, &list->at[i], 0, NULL, &keyed[i].key)) return i;
     }
-    *keys = list_new(list.list->count);
-    if (keys->tag == TAG_UNDEFINED) return vm_out_of_memory(vm);
-    for (int64_t i = 0; i < list.list->count; i++) {
-        Value k;
-        if (!vm_call(vm, key, 1, &list.list->at[i], 0, NULL, &k)) {
-            value_set(keys, VALUE_UNDEFINED);
-            return false;
-        }
-        if (!push(vm, keys, k)) return false;
-    }
-    return true;
+    return list->count;
 }
 
-static bool sort_list(Vm *vm, Value list, Value keys, bool descending, Value *result)
+static bool sort_list(Vm *vm, Value list, Value key, bool descending, Value *result)
 {
     int64_t n = list.list->count;
-    int64_t *places = malloc((size_t)(2 * n + 1) * sizeof *places);
-    if (!places) return vm_out_of_memory(vm);
-    for (int64_t i = 0; i < n; i++) places[i] = i;
-    Sorting sorting = {.vm = vm, .key = keys.list->at, .descending = descending};
-    const int64_t *sorted = merge_sort(&sorting, places, places + n, n);
-    bool fine = !sorting.failed;
-    Value out = VALUE_UNDEFINED;
+    Keyed *keyed = calloc((size_t)n * 2 + 1, sizeof *keyed);
+    Value out = list_new(n);
+    bool fine = (keyed && out.tag != TAG_UNDEFINED) || vm_out_of_memory(vm);
+    int64_t made = fine ? sort_keys(vm, list.list, key, keyed) : 0;
+    fine = fine && made == n;
+    Keyed *sorted = keyed;
     if (fine) {
-        out = list_new(n);
-        fine = out.tag != TAG_UNDEFINED || vm_out_of_memory(vm);
-        for (int64_t i = 0; i < n && fine; i++) fine = push(vm, &out, value_retain(list.list->at[sorted[i]]));
+        Sorting sorting = {.vm = vm, .descending = descending};
+        sorted = merge_sort(&sorting, keyed, keyed + n, n);
+        fine = !sorting.failed;
     }
-    free(places);
+    for (int64_t i = 0; i < made; i++) {
+        if (fine) out.list->at[out.list->count++] = value_retain(sorted[i].item);
+        value_release(sorted[i].key);
+    }
+    free(keyed);
     if (fine) *result = out;
+    else value_release(out);
     return fine;
 }
 
@@ -206,13 +216,9 @@ bool native_sort(Vm *vm, const Value *args, Value *result)
         value_release(both);
         return true;
     }
-    Value list, keys;
+    Value list;
     if (!native_collect(vm, args[0], &list)) return false;
-    bool fine = sort_keys(vm, list, args[1], &keys);
-    if (fine) {
-        fine = sort_list(vm, list, keys, args[2].b, result);
-        value_release(keys);
-    }
+    bool fine = sort_list(vm, list, args[1], args[2].b, result);
     value_release(list);
     return fine;
 }

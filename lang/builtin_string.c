@@ -196,11 +196,11 @@ bool native_repeat_text(Vm *vm, const Value *args, Value *result)
 
 static bool pad(Vm *vm, const Value *args, bool left, Value *result)
 {
-    const String *s = args[0].string, *fill = args[2].string;
-    if (native_string_points(fill) != 1) {
+    String *s = args[0].string, *fill = args[2].string;
+    if (string_points(fill) != 1) {
         return vm_fail(vm, ERROR_value, left ? "pad_left" : "pad_right", "fill must be one character");
     }
-    int64_t missing = args[1].i - native_string_points(s);
+    int64_t missing = args[1].i - string_points(s);
     if (missing > 1 << 28) return vm_out_of_memory(vm);
     Text text = {0};
     if (!left) text_add(&text, s->text, s->length);
@@ -229,7 +229,7 @@ bool native_chars(Vm *vm, const Value *args, Value *result)
 bool native_ord(Vm *vm, const Value *args, Value *result)
 {
     size_t n;
-    if (native_string_points(args[0].string) != 1) return vm_fail(vm, ERROR_value, "ord", "takes one character");
+    if (string_points(args[0].string) != 1) return vm_fail(vm, ERROR_value, "ord", "takes one character");
     *result = value_int(decode(args[0].string->text, &n));
     return true;
 }

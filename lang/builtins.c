@@ -54,13 +54,6 @@ bool native_is_lazy(Value v)
     return v.tag == TAG_STREAM || v.tag == TAG_OBJECT;
 }
 
-int64_t native_string_points(const String *string)
-{
-    int64_t n = 0;
-    for (uint32_t i = 0; i < string->length; i++) n += ((unsigned char)string->text[i] & 0xC0) != 0x80;
-    return n;
-}
-
 bool native_collect(Vm *vm, Value iterable, Value *list)
 {
     if (iterable.tag == TAG_LIST) {
@@ -104,7 +97,7 @@ bool native_length(Vm *vm, Value v, int64_t *length)
     case TAG_TUPLE: *length = v.list->count; return true;
     case TAG_MAP:
     case TAG_SET: *length = v.map->count; return true;
-    case TAG_STRING: *length = native_string_points(v.string); return true;
+    case TAG_STRING: *length = string_points(v.string); return true;
     case TAG_RANGE: *length = range_length(v.range); return true;
     case TAG_TENSOR: *length = v.tensor->ndim ? v.tensor->shape[0] : -1; return true;
     case TAG_STREAM: *length = v.stream->kind->length ? v.stream->kind->length(v.stream) : -1; return true;

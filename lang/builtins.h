@@ -22,6 +22,5 @@ bool native_collect(Vm *vm, Value iterable, Value *list);
 /* Number of items; -1 when it cannot be known before the end; false on an error. */
 bool native_length(Vm *vm, Value v, int64_t *length);
 bool native_is_lazy(Value v);                                  /* a stream, or an object that may be one */
-int64_t native_string_points(const String *string);            /* codepoints */
 
 #endif

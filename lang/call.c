@@ -10,6 +10,13 @@
 
 #define SEGMENT_VALUES 16384
 
+/* A row of builtins.def as its calls need it: made when it is first called. */
+typedef struct NativeRow {
+    bool known;
+    Signature signature;
+    Value fallback[SIGNATURE_MAX];
+} NativeRow;
+
 /* ---- the machine ---- */
 
 static Segment *segment_new(Segment *below, size_t values)
@@ -32,9 +39,8 @@ Vm *vm_new(struct Session *session)
     vm->frame_room = 256;
     vm->frame = calloc((size_t)vm->frame_room, sizeof *vm->frame);
     vm->segment = segment_new(NULL, SEGMENT_VALUES);
-    vm->signatures = calloc((size_t)native_count + 1, sizeof *vm->signatures);
-    vm->signature_state = calloc((size_t)native_count + 1, 1);
-    vm->main = vm->frame && vm->segment && vm->signatures && vm->signature_state ? module_new(vm, "main") : NULL;
+    vm->natives = calloc((size_t)native_count + 1, sizeof *vm->natives);
+    vm->main = vm->frame && vm->segment && vm->natives ? module_new(vm, "main") : NULL;
     if (!vm->main) {
         vm_free(vm);
         return NULL;
@@ -63,8 +69,10 @@ void vm_free(Vm *vm)
     }
     free(vm->spare);
     free(vm->frame);
-    free(vm->signatures);
-    free(vm->signature_state);
+    for (int i = 0; vm->natives && i < native_count; i++)
+        bind_defaults_release(&vm->natives[i].signature, vm->natives[i].fallback);
+    free(vm->natives);
+    text_free(&vm->scratch);
     regex_cache_free(vm->native_state.regex);
     names_free(vm->names);
     free(vm);
@@ -287,49 +295,61 @@ static bool fits_in_place(const Vm *vm, const Proto *proto, const Value *base, i
 
 /* ---- natives and ops ---- */
 
-/* Parses a native's signature; [state] becomes 2 when its arguments are taken as they are, else 1. */
-static bool parse_native(Vm *vm, const NativeDef *def, Signature *signature, uint8_t *state)
+static bool learn_row(Vm *vm, const NativeDef *def, NativeRow *row)
 {
-    if (!signature_parse(def->signature, signature))
+    if (row->known)
+        return true;
+    if (!signature_parse(def->signature, &row->signature))
         return vm_fail(vm, ERROR_internal, def->name, "the signature \"%s\" is wrong", def->signature);
-    *state = 2;
+    row->known = true;
+    return bind_defaults(vm, &row->signature, row->fallback);
+}
+
+/* How many arguments the native takes as they are; -1 when they must be looked at. */
+static int takes_any(const FunctionObject *function, const Signature *signature)
+{
     for (int i = 0; i < signature->count; i++)
         if (signature->param[i].kind != PARAM_any || signature->param[i].rest || signature->param[i].named_rest)
-            *state = 1;
-    return true;
+            return -1;
+    return function->n_values ? -1 : signature->count;
 }
 
-/* Rows of the table are parsed once; what a native makes for itself (grad's result) goes to [own] each time. */
-static const Signature *native_signature(Vm *vm, const NativeDef *def, Signature *own, bool *as_they_are)
-{
-    bool row = def >= native_defs && def < native_defs + native_count;
-    uint8_t none = 0, *state = row ? &vm->signature_state[def - native_defs] : &none;
-    Signature *signature = row ? &vm->signatures[def - native_defs] : own;
-    if (!*state && !parse_native(vm, def, signature, state))
-        return NULL;
-    *as_they_are = *state == 2;
-    return signature;
-}
+#define MOST_CARRIED 8        /* values that a native carries */
 
-static bool run_native(Vm *vm, const FunctionObject *function, const Given *given, Value *result)
+/* Plain arguments of the right kinds are handed on as they lie, without counting; everything else is bound. */
+static bool run_row(Vm *vm, FunctionObject *function, NativeRow *row, const Given *given, Value *result)
 {
     const NativeDef *def = function->native;
-    bool as_they_are = false;
-    Signature own;
-    const Signature *signature = native_signature(vm, def, &own, &as_they_are);
-    if (!signature)
-        return false;
-    if (as_they_are && given->n == signature->count && !given->n_named && !function->n_values)
-        return def->run(vm, given->args, result);
-    Value bound[SIGNATURE_MAX + 8];
-    int n = function->n_values < 8 ? function->n_values : 8;
+    Value bound[SIGNATURE_MAX + MOST_CARRIED];
+    int n = function->n_values < MOST_CARRIED ? function->n_values : MOST_CARRIED;
     for (int i = 0; i < n; i++)
         bound[i] = function->value[i];
-    if (!bind_signature(vm, def->name, signature, given->n, given->args, given->n_named, given->named, bound + n))
+    if (!given->n_named && bind_plain(&row->signature, given->n, given->args, row->fallback, bound + n))
+        return def->run(vm, bound, result);
+    if (!bind_signature(vm, def->name, &row->signature, given->n, given->args, given->n_named, given->named, bound + n))
         return false;
     bool fine = def->run(vm, bound, result);
-    for (int i = 0; i < signature->count; i++)
+    for (int i = 0; i < row->signature.count; i++)
         value_release(bound[n + i]);
+    return fine;
+}
+
+/* Rows of the table are kept; what a native makes for itself (grad's result) is learned each time. */
+static bool run_native(Vm *vm, FunctionObject *function, const Given *given, Value *result)
+{
+    const NativeDef *def = function->native;
+    if (def >= native_defs && def < native_defs + native_count) {
+        NativeRow *row = &vm->natives[def - native_defs];
+        if (!learn_row(vm, def, row))
+            return false;
+        function->takes = (int8_t)takes_any(function, &row->signature);
+        return run_row(vm, function, row, given, result);
+    }
+    NativeRow own;
+    own.known = false;
+    memset(own.fallback, 0, sizeof own.fallback);
+    bool fine = learn_row(vm, def, &own) && run_row(vm, function, &own, given, result);
+    bind_defaults_release(&own.signature, own.fallback);
     return fine;
 }
 

@@ -133,6 +133,22 @@ static void path_steps(Fn *fn, Node *node, Node *stop, int path, int *step)
         fn->proto->paths[path].step[(*step)++] = made;
 }
 
+/* x[i] = r[value] and x[i] op= r[value] of a local x are one instruction. */
+static bool assign_element(Fn *fn, Node *node, Operator op, int value, Span span)
+{
+    if (node->kind != NODE_INDEX || node->index.value->kind != NODE_NAME || node->index.subscripts.count != 1)
+        return false;
+    Node *subscript = node->index.subscripts.at[0];
+    const char *name = compile_name(fn->c, node->index.value->name);
+    if (subscript->kind == NODE_SLICE || subscript->kind == NODE_ELLIPSIS || may_assign(subscript) ||
+        resolve(fn, name, node->index.value->span).kind != NAME_LOCAL)
+        return false;
+    int local = load_name(fn, name, -1, node->index.value->span), at = expr(fn, subscript, -1);
+    int32_t pc = emit(fn, code_make(CODE_SET_INDEX, (unsigned)op << 3, local, at, value), span);
+    note_operand(fn, pc, 0, node);
+    return true;
+}
+
 /* target = r[value], or target op= r[value]; [value] is the newest temporary. */
 static void assign_path(Fn *fn, Node *node, Operator op, int value, Span span)
 {
@@ -145,6 +161,8 @@ static void assign_path(Fn *fn, Node *node, Operator op, int value, Span span)
     bool is_self = name->kind == NODE_NAME && !strcmp(name->name, "self") && fn->model;
     PathRoot root = {0};
     Node *stop = name;
+    if (n_steps == 1 && !is_self && assign_element(fn, node, op, value, span))
+        return;
     if (is_self) {
         if (!self_root(fn, first, &root))
             return;
@@ -224,14 +242,18 @@ static void augment_name(Fn *fn, Node *node)
         return;
     }
     if (append) {
-        int value = expr(fn, node->assign.value, -1);
+        const NodeList *items = node->assign.value->kind == NODE_LIST ? &node->assign.value->list : NULL;
+        bool one = items && items->count == 1 && items->at[0]->kind != NODE_SPREAD && ref.kind == NAME_LOCAL;
+        int value = expr(fn, one ? items->at[0] : node->assign.value, -1);
         if (ref.kind == NAME_GLOBAL) {
             emit_wide(fn, CODE_APPEND_GLOBAL, value, (int32_t)ref.slot, node->span);
         } else if (ref.kind == NAME_FIELD) {
             emit3(fn, CODE_APPEND_FIELD, value, ref.reg, ref.index, node->span);
         } else {
             int local = load_name(fn, name, -1, target->span);
-            emit3(fn, CODE_APPEND, local, value, 0, node->span);
+            if (one && value == local)        /* xs ++= [xs]: it stays as it was in there */
+                emit3(fn, CODE_MOVE, value = temp(fn), local, 0, node->span);
+            emit3(fn, one ? CODE_APPEND_ITEM : CODE_APPEND, local, value, 0, node->span);
         }
         return;
     }

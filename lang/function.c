@@ -12,6 +12,7 @@ Value function_new(FunctionKind kind, int n_values)
     if (!function)
         return VALUE_UNDEFINED;
     function->kind = (uint8_t)kind;
+    function->takes = -1;
     function->n_values = n_values;
     return (Value){.tag = TAG_FUNCTION, .function = function};
 }

@@ -200,16 +200,6 @@ static bool list_set(Vm *vm, Value *slot, int count, const Subscript *s, int op,
 
 /* ---- strings ---- */
 
-static int64_t string_points(String *string)
-{
-    if (string->codepoints == UINT32_MAX) {
-        uint32_t n = 0;
-        for (uint32_t i = 0; i < string->length; i++) n += ((unsigned char)string->text[i] & 0xC0) != 0x80;
-        string->codepoints = n;
-    }
-    return string->codepoints;
-}
-
 /* Byte offset of a codepoint, found from byte [from], which is codepoint [at]. */
 static size_t point_offset(const String *string, int64_t point, size_t from, int64_t at)
 {

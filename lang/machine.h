@@ -16,6 +16,7 @@
 typedef struct FunctionObject {
     int32_t refs;
     uint8_t kind;             /* FunctionKind */
+    int8_t takes;             /* of a native: so many arguments as they are, whatever they are; -1: not known */
     int n_values;
     union {
         Proto *proto;
@@ -91,9 +92,9 @@ struct Vm {
     Module *modules;          /* all, newest first */
     Module *main;
     uint64_t next_model_id;
-    Signature *signatures;    /* of natives, parsed on first use */
-    uint8_t *signature_state; /* 0 not parsed, 1 parsed, 2 takes any values as they are */
+    struct NativeRow *natives;    /* call.c: what was learned of the table's rows on first use */
     NativeState native_state;
+    Text scratch;             /* what the last text was put together in */
     struct Session *session;
 };
 
@@ -141,6 +142,7 @@ bool do_list(Vm *vm, Value *r, int count, Tag tag);
 bool do_map(Vm *vm, Value *r, int count);
 bool do_put(Vm *vm, Map *map, Value key, Value owned);
 bool do_append(Vm *vm, Value *slot, Value v);
+bool do_append_item(Vm *vm, Value *slot, Value owned);                 /* *slot ++= [owned] */
 bool do_extend(Vm *vm, Value *slot, Value v);
 bool do_unpack(Vm *vm, Value v, Value *to, int count, int rest);
 bool do_format(Vm *vm, const Template *template, Value *r, int count);
@@ -157,7 +159,7 @@ static inline bool value_is_true(Value v)
 /* ---- path.c: elements and parts ---- */
 bool do_index(Vm *vm, Value x, Value subscript, Value *result);
 bool do_index_many(Vm *vm, const IndexShape *shape, Value *r);
-bool do_set_index(Vm *vm, Value *slot, Value subscript, Value v);
+bool do_set_index(Vm *vm, Value *slot, Value subscript, int op, Value v);   /* slot[subscript] op= v */
 bool do_set_path(Vm *vm, const Path *path, Value *root, Value *values);
 bool set_path_global(Vm *vm, Module *module, const Path *path, Value *values);
 bool append_global(Vm *vm, Module *module, uint32_t slot, Value v);

@@ -132,6 +132,20 @@ bool do_append(Vm *vm, Value *slot, Value v)
     return true;
 }
 
+bool do_append_item(Vm *vm, Value *slot, Value owned)
+{
+    if (slot->tag == TAG_LIST && list_own(slot).tag != TAG_UNDEFINED)
+        return list_push_take(slot->list, owned) || vm_out_of_memory(vm);
+    Value list = list_new(1);
+    bool fine = list.tag != TAG_UNDEFINED || vm_out_of_memory(vm);
+    if (fine)
+        fine = list_push_take(list.list, owned) && do_append(vm, slot, list);
+    else
+        value_release(owned);
+    value_release(list);
+    return fine;
+}
+
 bool append_global(Vm *vm, Module *module, uint32_t slot, Value v)
 {
     if (module->slot[slot].value.tag == TAG_UNDEFINED)
@@ -189,10 +203,14 @@ bool do_unpack(Vm *vm, Value v, Value *to, int count, int rest)
 
 /* ---- texts and closures ---- */
 
+#define SCRATCH_MOST 4096
+
 bool do_format(Vm *vm, const Template *template, Value *r, int count)
 {
-    Text text = {0};
+    Text text = vm->scratch;  /* a printed value may come back here: it finds none then */
     bool fine = true;
+    vm->scratch = (Text){0};
+    text.length = 0;
     for (int i = 0, item = 0; fine && i < template->count; i++) {
         const TemplatePart *part = &template->part[i];
         if (part->text)
@@ -207,7 +225,10 @@ bool do_format(Vm *vm, const Template *template, Value *r, int count)
         made = string_new(text.at ? text.at : "", text.length);
     if (fine && made.tag == TAG_UNDEFINED)
         fine = vm_out_of_memory(vm);
-    text_free(&text);
+    if (vm->scratch.at || text.failed || text.room > SCRATCH_MOST)
+        text_free(&text);
+    else
+        vm->scratch = text;
     if (!fine)
         return false;
     for (int i = 0; i < count; i++)

@@ -8,6 +8,10 @@
 
 bool do_index(Vm *vm, Value x, Value subscript, Value *result)
 {
+    if (x.tag == TAG_MAP && map_get(x.map, subscript, result)) {
+        value_retain(*result);
+        return true;
+    }
     return index_get(vm, x, 1, &(Subscript){.value = subscript}, result);
 }
 
@@ -43,9 +47,46 @@ bool do_index_many(Vm *vm, const IndexShape *shape, Value *r)
     return true;
 }
 
-bool do_set_index(Vm *vm, Value *slot, Value subscript, Value v)
+static bool is_plain_key(Value v)
 {
-    return index_set(vm, slot, 1, &(Subscript){.value = subscript}, OPERATOR_NONE, v);
+    return v.tag == TAG_STRING || v.tag == TAG_INT;
+}
+
+/* Where an element of a list or map lies, which is made unshared. NULL: there is none, or it is not so simple. */
+static Value *own_element(Value *slot, Value subscript)
+{
+    if (slot->tag == TAG_LIST && subscript.tag == TAG_INT) {
+        int64_t at = subscript.i < 0 ? subscript.i + slot->list->count : subscript.i;
+        bool inside = at >= 0 && at < slot->list->count;
+        return inside && list_own(slot).tag != TAG_UNDEFINED ? &slot->list->at[at] : NULL;
+    }
+    if (slot->tag == TAG_MAP && is_plain_key(subscript))
+        return map_own(slot).tag != TAG_UNDEFINED ? map_slot(slot->map, subscript) : NULL;
+    return NULL;
+}
+
+/* *slot = v, or *slot op= v. */
+static bool assign(Vm *vm, Value *slot, int op, Value v)
+{
+    Value made;
+    if (op == OPERATOR_CONCAT)
+        return do_append(vm, slot, v);
+    if (op == OPERATOR_NONE)
+        made = value_retain(v);
+    else if (!arith_binary(vm, op, *slot, v, &made))
+        return false;
+    value_set(slot, made);
+    return true;
+}
+
+bool do_set_index(Vm *vm, Value *slot, Value subscript, int op, Value v)
+{
+    Value *element = own_element(slot, subscript);
+    if (element)
+        return assign(vm, element, op, v);
+    if (op == OPERATOR_NONE && slot->tag == TAG_MAP && is_plain_key(subscript) && slot->map->refs == 1)
+        return map_set_take(slot->map, subscript, value_retain(v)) || vm_out_of_memory(vm);
+    return index_set(vm, slot, 1, &(Subscript){.value = subscript}, op, v);
 }
 
 typedef struct Store {
@@ -55,21 +96,6 @@ typedef struct Store {
 } Store;
 
 static bool store(Store *s, int step, int used, Value *slot);
-
-/* *slot = value, or *slot op= value. */
-static bool store_here(Store *s, Value *slot)
-{
-    Value made;
-    if (s->path->op == OPERATOR_CONCAT)
-        return do_append(s->vm, slot, s->values[0]);
-    if (s->path->op == OPERATOR_NONE) {
-        made = value_retain(s->values[0]);
-    } else if (!arith_binary(s->vm, s->path->op, *slot, s->values[0], &made)) {
-        return false;
-    }
-    value_set(slot, made);
-    return true;
-}
 
 static bool no_field(Store *s, Value v, const char *name)
 {
@@ -114,7 +140,7 @@ static bool store_entry(Store *s, int step, int used, Value *slot, Value key)
         return do_put(s->vm, slot->map, key, value_retain(s->values[0]));
     if (!entry)
         return missing_key(s, key);
-    return step == s->path->n_steps ? store_here(s, entry) : store(s, step, used, entry);
+    return step == s->path->n_steps ? assign(s->vm, entry, s->path->op, s->values[0]) : store(s, step, used, entry);
 }
 
 static bool store_member(Store *s, int step, int used, Value *slot)
@@ -152,9 +178,10 @@ static bool store_element(Store *s, int step, int used, Value *slot)
     Subscript subscript[INDEX_MAX];
     int next = used + read_subscripts(shape, s->values + used, subscript);
     int64_t at;
-    if (step + 1 == s->path->n_steps)
-        return index_set(s->vm, slot, shape->count, subscript, s->path->op, s->values[0]);
     bool single = shape->count == 1 && !subscript[0].slice && !subscript[0].ellipsis;
+    if (step + 1 == s->path->n_steps)
+        return single ? do_set_index(s->vm, slot, subscript[0].value, s->path->op, s->values[0])
+                      : index_set(s->vm, slot, shape->count, subscript, s->path->op, s->values[0]);
     if (single && slot->tag == TAG_MAP)
         return store_entry(s, step + 1, next, slot, subscript[0].value);
     if (single && slot->tag == TAG_LIST && value_to_int(subscript[0].value, &at)) {

@@ -4,6 +4,7 @@
 
    A container is first tried on one line; what does not fit the width is broken over lines. Nothing here recurses
    deeper than DEPTH_LIMIT. */
+#include <float.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -82,6 +83,19 @@ void text_spaces(Text *text, int count)
     for (; count > 0; count--) text_add(text, " ", 1);
 }
 
+void text_int(Text *text, int64_t number)
+{
+    char digits[24];
+    size_t at = sizeof digits;
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    do {
+        digits[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
+    if (number < 0) digits[--at] = '-';
+    text_add(text, digits + at, sizeof digits - at);
+}
+
 /* Columns that UTF-8 text takes on a terminal. */
 int print_columns(const char *bytes, size_t length)
 {
@@ -115,16 +129,19 @@ void print_float(Text *out, double number, Dtype dtype)
         return;
     }
     char buffer[64];
+    /* numbers of so many digits come back as they were written, unless they are too near to zero */
     int digits = 1;
-    for (; digits < 17; digits++) {
+    if (dtype == DTYPE_f64 && fabs(number) >= DBL_MIN) digits = DBL_DIG;
+    if (dtype == DTYPE_f32 && fabs(number) >= (double)FLT_MIN) digits = FLT_DIG;
+    for (;; digits++) {
         snprintf(buffer, sizeof buffer, "%.*e", digits - 1, number);
-        if (dtype_round(dtype, strtod(buffer, NULL)) == dtype_round(dtype, number)) break;
+        if (digits == DBL_DECIMAL_DIG || dtype_round(dtype, strtod(buffer, NULL)) == dtype_round(dtype, number)) break;
     }
-    snprintf(buffer, sizeof buffer, "%.*e", digits - 1, number);
     const char *mark = strchr(buffer, 'e');
     int exponent = mark ? atoi(mark + 1) : 0;
+    while (digits > 1 && *--mark == '0') digits--;
     if (exponent < -5 || exponent >= 16) {
-        text_add(out, buffer, (size_t)(mark - buffer));
+        text_add(out, buffer, (size_t)(digits + (digits > 1) + (number < 0)));
         text_format(out, "e%d", exponent);
         return;
     }
@@ -137,7 +154,7 @@ static void print_scalar(Text *out, Value v)
     Dtype dtype = (Dtype)v.dtype;
     if (dtype_class(dtype) == CLASS_FLOAT) print_float(out, v.f, dtype);
     else if (dtype == DTYPE_bool) text_string(out, v.i ? "true" : "false");
-    else text_format(out, "%lld", (long long)v.i);
+    else text_int(out, v.i);
 }
 
 /* ---- strings ---- */
@@ -388,7 +405,7 @@ static void print_plain(Text *out, Value v)
     switch ((Tag)v.tag) {
     case TAG_NONE: text_string(out, "none"); break;
     case TAG_BOOL: text_string(out, v.b ? "true" : "false"); break;
-    case TAG_INT: text_format(out, "%lld", (long long)v.i); break;
+    case TAG_INT: text_int(out, v.i); break;
     case TAG_FLOAT: print_float(out, v.f, DTYPE_f64); break;
     case TAG_SCALAR: print_scalar(out, v); break;
     case TAG_DONE: text_string(out, "done"); break;

@@ -13,6 +13,7 @@ typedef struct Printer {
 } Printer;
 
 void text_string(Text *text, const char *string);
+void text_int(Text *text, int64_t number);
 void text_spaces(Text *text, int count);
 int print_columns(const char *bytes, size_t length);
 int print_width(Vm *vm);

@@ -79,6 +79,17 @@ bool string_append(Value *to, Value more)
     return true;
 }
 
+uint32_t string_points(String *string)
+{
+    if (string->codepoints == UINT32_MAX) {
+        uint32_t n = 0;
+        for (uint32_t i = 0; i < string->length; i++)
+            n += ((unsigned char)string->text[i] & 0xC0) != 0x80;
+        string->codepoints = n;
+    }
+    return string->codepoints;
+}
+
 void string_free(String *string)
 {
     heap_delete(string, block_size(string->room));

@@ -36,9 +36,14 @@ typedef enum Tag {
 typedef struct Heap { int32_t refs; } Heap;
 
 typedef struct Value {
-    uint8_t tag;
-    uint8_t dtype;            /* of TAG_SCALAR */
-    int16_t zone;             /* of TAG_DATE: minutes east of Greenwich */
+    union {
+        struct {
+            uint8_t tag;
+            uint8_t dtype;    /* of TAG_SCALAR */
+            int16_t zone;     /* of TAG_DATE: minutes east of Greenwich */
+        };
+        uint64_t head;        /* all of them, and nothing else */
+    };
     union {
         int64_t i;
         double f;
@@ -114,9 +119,14 @@ typedef struct ErrorObject {  /* e.kind e.message e.value e.hint; e.trace as tex
 #define VALUE_UNDEFINED ((Value){.tag = TAG_UNDEFINED})
 #define VALUE_NONE ((Value){.tag = TAG_NONE})
 #define VALUE_DONE ((Value){.tag = TAG_DONE})
-static inline Value value_int(int64_t i) { return (Value){.tag = TAG_INT, .i = i}; }
-static inline Value value_float(double f) { return (Value){.tag = TAG_FLOAT, .f = f}; }
-static inline Value value_bool(bool b) { return (Value){.tag = TAG_BOOL, .b = b}; }
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define VALUE_HEAD(tag) ((uint64_t)(tag))
+#else
+#define VALUE_HEAD(tag) ((uint64_t)(tag) << 56)
+#endif
+static inline Value value_int(int64_t i) { return (Value){.head = VALUE_HEAD(TAG_INT), .i = i}; }
+static inline Value value_float(double f) { return (Value){.head = VALUE_HEAD(TAG_FLOAT), .f = f}; }
+static inline Value value_bool(bool b) { return (Value){.head = VALUE_HEAD(TAG_BOOL), .i = b}; }
 static inline Value value_scalar_int(Dtype d, int64_t i) { return (Value){.tag = TAG_SCALAR, .dtype = (uint8_t)d, .i = i}; }
 static inline Value value_scalar_float(Dtype d, double f) { return (Value){.tag = TAG_SCALAR, .dtype = (uint8_t)d, .f = f}; }
 static inline Value value_date(int64_t i, int zone) { return (Value){.tag = TAG_DATE, .zone = (int16_t)zone, .i = i}; }
@@ -134,6 +144,7 @@ int64_t value_live_bytes(void);                            /* what they take, th
 Value string_new(const char *text, size_t length);         /* TAG_UNDEFINED when memory is out; so below */
 Value string_from(const char *text);
 Value string_concat(Value a, Value b);
+uint32_t string_points(String *string);         /* its codepoints, counted once */
 bool string_append(Value *to, Value more);     /* *to ++= more, in place if nobody else holds it; false: no memory */
 Value list_new(int64_t room);                              /* empty */
 Value tuple_new(int64_t count);                            /* filled with NONE */

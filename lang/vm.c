@@ -11,26 +11,47 @@
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+/* Registers are written and read as two words. A copy of all 16 bytes at once would have to wait until both words that
+   were written a moment ago have reached the cache. */
+static inline Value get(const Value *slot)
+{
+    Value v;
+    v.head = slot->head;
+    v.i = slot->i;
+    return v;
+}
+
+static inline void set(Value *slot, Value owned)
+{
+    slot->head = owned.head;
+    slot->i = owned.i;
+}
+
 static inline void put(Value *slot, Value owned)
 {
-    Value old = *slot;
-    *slot = owned;
+    Value old = get(slot);
+    set(slot, owned);
     if (UNLIKELY(value_is_heap(old)))
         value_release(old);
 }
 
 static inline void drop(Value *slot)
 {
-    Value old = *slot;
-    *slot = VALUE_UNDEFINED;
+    Value old = get(slot);
+    slot->head = VALUE_HEAD(TAG_UNDEFINED);
     value_release(old);
 }
 
 static inline Value take(Value *slot)
 {
-    Value v = *slot;
-    *slot = VALUE_UNDEFINED;
+    Value v = get(slot);
+    slot->head = VALUE_HEAD(TAG_UNDEFINED);
     return v;
+}
+
+static inline Value copy(const Value *slot)
+{
+    return value_retain(get(slot));
 }
 
 /* Both as floats, if both are floats or plain ints. */
@@ -164,19 +185,14 @@ bool vm_run(Vm *vm)
     /* ---- loads and moves ---- */
 op_CLEAR:
     for (unsigned i = 0; i < CODE_B(w); i++)
-        r[CODE_A(w) + i].tag = TAG_UNDEFINED;
+        r[CODE_A(w) + i].head = VALUE_HEAD(TAG_UNDEFINED);
     NEXT();
 op_MOVE:
-    if (FLAG(KILL_B)) {
-        Value v = B;
-        B.tag = TAG_UNDEFINED;
-        put(&A, v);
-    } else {
-        put(&A, value_retain(B));
-    }
+    made = FLAG(KILL_B) ? take(&B) : copy(&B);
+    put(&A, made);
     NEXT();
 op_LOAD_CONST:
-    put(&A, value_retain(k[CODE_WIDE(w)]));
+    put(&A, copy(&k[CODE_WIDE(w)]));
     NEXT();
 op_LOAD_INT:
     put(&A, value_int(CODE_WIDE(w)));
@@ -197,9 +213,9 @@ op_CHECK:
 op_GET_GLOBAL: {
     const Slot *slot = &proto->module->slot[CODE_WIDE(w)];
     if (LIKELY(slot->value.tag != TAG_UNDEFINED)) {
-        put(&A, value_retain(slot->value));
+        put(&A, copy(&slot->value));
     } else if (slot->function.tag != TAG_UNDEFINED) {
-        put(&A, value_retain(slot->function));
+        put(&A, copy(&slot->function));
     } else {
         SAVE();
         TRY(global_get(vm, proto->module, (uint32_t)CODE_WIDE(w), &made));
@@ -210,7 +226,7 @@ op_GET_GLOBAL: {
 op_GET_CALLEE: {
     const Slot *slot = &proto->module->slot[CODE_WIDE(w)];
     if (LIKELY(slot->value.tag == TAG_UNDEFINED && slot->function.tag != TAG_UNDEFINED)) {
-        put(&A, value_retain(slot->function));
+        put(&A, copy(&slot->function));
     } else {
         SAVE();
         TRY(global_callee(vm, proto->module, (uint32_t)CODE_WIDE(w), &made));
@@ -222,12 +238,12 @@ op_GET_VARIABLE:
     put(&A, value_retain(proto->module->slot[CODE_WIDE(w)].value));
     NEXT();
 op_SET_GLOBAL:
-    put(&proto->module->slot[CODE_WIDE(w)].value, FLAG(KILL_A) ? take(&A) : value_retain(A));
+    put(&proto->module->slot[CODE_WIDE(w)].value, FLAG(KILL_A) ? take(&A) : copy(&A));
     NEXT();
 op_SET_FUNCTION: {
     Slot *slot = &proto->module->slot[CODE_WIDE(w)];
     put(&slot->value, VALUE_UNDEFINED);
-    put(&slot->function, FLAG(KILL_A) ? take(&A) : value_retain(A));
+    put(&slot->function, FLAG(KILL_A) ? take(&A) : copy(&A));
     slot->declared = true;
     NEXT();
 }
@@ -274,7 +290,7 @@ op_OWN_FUNCTION: {
     NEXT();
 }
 op_GET_FIELD: {
-    Value v = B.object->field[CODE_C(w)];
+    Value v = get(&B.object->field[CODE_C(w)]);
     if (UNLIKELY(v.tag == TAG_UNDEFINED)) {
         vm_fail(vm, ERROR_name, "", "the field %s has no value yet", object_field_name(B.object, (int)CODE_C(w)));
         goto fail;
@@ -283,11 +299,11 @@ op_GET_FIELD: {
     NEXT();
 }
 op_SET_FIELD:
-    made = FLAG(KILL_A) ? take(&A) : value_retain(A);
+    made = FLAG(KILL_A) ? take(&A) : copy(&A);
     TRY(object_store_take(vm, B.object, (int)CODE_C(w), made));
     NEXT();
 op_INIT_FIELD:
-    made = FLAG(KILL_A) ? take(&A) : value_retain(A);
+    made = FLAG(KILL_A) ? take(&A) : copy(&A);
     TRY(object_init_field(vm, r[0].object, (int)CODE_B(w), made));
     NEXT();
 
@@ -422,7 +438,7 @@ test:
 
     /* ---- loops ---- */
 op_ITERATE:
-    made = FLAG(KILL_B) ? take(&B) : value_retain(B);
+    made = FLAG(KILL_B) ? take(&B) : copy(&B);
     drop(&A);
     drop(&r[CODE_A(w) + 1]);
     TRY(iterate_begin(vm, made, &A));
@@ -431,7 +447,7 @@ op_NEXT:
     if (A.tag == TAG_LIST) {
         Value *cursor = &r[CODE_A(w) + 1];
         if (cursor->i < A.list->count) {
-            put(&B, value_retain(A.list->at[cursor->i++]));
+            put(&B, copy(&A.list->at[cursor->i++]));
             BRANCH(true);
         } else {
             pc++;
@@ -485,10 +501,18 @@ op_RANGE:
     put(&A, made);
     NEXT();
 op_PUSH:
-    if (UNLIKELY(!list_push_take(A.list, FLAG(KILL_B) ? take(&B) : value_retain(B)))) {
-        vm_out_of_memory(vm);
-        goto fail;
-    }
+    made = FLAG(KILL_B) ? take(&B) : copy(&B);
+    if (LIKELY(A.list->count < A.list->room))
+        set(&A.list->at[A.list->count++], made);
+    else
+        TRY(list_push_take(A.list, made) || vm_out_of_memory(vm));
+    NEXT();
+op_APPEND_ITEM:
+    made = FLAG(KILL_B) ? take(&B) : copy(&B);
+    if (LIKELY(A.tag == TAG_LIST && A.list->refs == 1 && A.list->count < A.list->room))
+        set(&A.list->at[A.list->count++], made);
+    else
+        TRY(do_append_item(vm, &A, made));
     NEXT();
 op_EXTEND:
     SAVE();
@@ -497,7 +521,7 @@ op_EXTEND:
         drop(&B);
     NEXT();
 op_PUT:
-    TRY(do_put(vm, A.map, B, FLAG(KILL_C) ? take(&C) : value_retain(C)));
+    TRY(do_put(vm, A.map, B, FLAG(KILL_C) ? take(&C) : copy(&C)));
     if (FLAG(KILL_B))
         drop(&B);
     NEXT();
@@ -532,7 +556,7 @@ op_INDEX:
         const List *list = B.list;
         int64_t i = C.i < 0 ? C.i + list->count : C.i;
         if (LIKELY(i >= 0 && i < list->count)) {
-            made = value_retain(list->at[i]);
+            made = copy(&list->at[i]);
             if (FLAG(KILL_B))
                 drop(&B);
             put(&A, made);
@@ -550,15 +574,15 @@ op_INDEX_MANY:
     TRY(do_index_many(vm, &proto->indexes[CODE_C(w)], &A));
     NEXT();
 op_SET_INDEX:
-    if (LIKELY(A.tag == TAG_LIST && B.tag == TAG_INT && A.list->refs == 1)) {
+    if (LIKELY(A.tag == TAG_LIST && B.tag == TAG_INT && A.list->refs == 1 && !(CODE_FLAGS(w) >> 3))) {
         List *list = A.list;
         int64_t i = B.i < 0 ? B.i + list->count : B.i;
         if (LIKELY(i >= 0 && i < list->count)) {
-            put(&list->at[i], FLAG(KILL_C) ? take(&C) : value_retain(C));
+            put(&list->at[i], FLAG(KILL_C) ? take(&C) : copy(&C));
             NEXT();
         }
     }
-    TRY(do_set_index(vm, &A, B, C));
+    TRY(do_set_index(vm, &A, B, (int)(CODE_FLAGS(w) >> 3), C));
     if (FLAG(KILL_B))
         drop(&B);
     if (FLAG(KILL_C))
@@ -598,6 +622,13 @@ op_CALL:
         }
     }
     SAVE();
+    if (A.tag == TAG_FUNCTION && A.function->takes == (int)CODE_B(w)) {
+        TRY(A.function->native->run(vm, &A + 1, &made));
+        for (Value *v = &A + CODE_B(w); v > &A; v--)
+            drop(v);
+        put(&A, made);
+        NEXT();
+    }
     TRY(call_begin(vm, &A, &A + 1, (int)CODE_B(w), &A, &entered));
     goto called;
 op_CALL_SITE:
@@ -614,7 +645,7 @@ called:
     }
     NEXT();
 op_RETURN:
-    made = FLAG(KILL_A) ? take(&A) : value_retain(A);
+    made = FLAG(KILL_A) ? take(&A) : copy(&A);
     goto leave;
 op_RETURN_FIXED:
     made = VALUE_NONE;
