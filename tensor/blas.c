@@ -23,6 +23,7 @@ typedef void FortranDgemm(const char *ta, const char *tb, const int *m, const in
                           double *c, const int *ldc, size_t ta_length, size_t tb_length);
 
 static struct {
+    void *handle;
     FortranSgemm *sgemm;
     FortranDgemm *dgemm;
     char path[512];
@@ -93,6 +94,7 @@ static bool use_library(void *handle)
     }
     if (find(handle, "openblas_set_num_threads", &set_threads))
         set_threads(1);
+    lib.handle = handle;
     bool named = find(handle, "openblas_get_corename", &corename);
     snprintf(lib.core, sizeof lib.core, "%s", named ? corename() : "unknown");
     Dl_info where;
@@ -133,6 +135,11 @@ const Blas *blas_open(Error *error)
     error_set(error, ERROR_module, "", "no matrix library: %s", lib.trouble);
     error_hint(error, "on Debian: apt-get install libopenblas0-pthread");
     return NULL;
+}
+
+void *blas_symbol(const char *name)
+{
+    return lib.open ? dlsym(lib.handle, name) : NULL;
 }
 
 const char *blas_path(void)

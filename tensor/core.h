@@ -71,6 +71,7 @@ const char *cpu_level_name(void);      /* of the kernels: "avx512" */
 
 /* ---- pool.c, blas.c ---- */
 void pool_set_threads(int threads);    /* 0: as many as the cores granted */
+void *blas_symbol(const char *name);   /* of the library opened, or NULL */
 const char *blas_path(void);           /* of the library opened, or NULL */
 const char *blas_core(void);           /* its core type, or NULL */
 

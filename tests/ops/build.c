@@ -97,6 +97,15 @@ static const char *parse_range(const Case *test, const char *at, double *low, do
     return end + 1;
 }
 
+/* Makes the matrices of the last two axes well conditioned, and definite where they are symmetric. */
+static void raise_diagonal(Array *a)
+{
+    int64_t columns = a->shape[a->ndim - 1], rows = a->shape[a->ndim - 2];
+    for (int64_t i = 0; i < a->size; i++)
+        if (i / columns % rows == i % columns)
+            a->v[i] += 2 * (double)columns;
+}
+
 static const char *parse_input(TensorContext *ctx, const Case *test, const char *at, Dtype dtype, Inputs *in,
                                bool *good, uint64_t *state)
 {
@@ -133,6 +142,8 @@ static const char *parse_input(TensorContext *ctx, const Case *test, const char 
             in->constant[k] = true;
         else if (*at == 'z')
             a->v[i++] = 0;
+        else if (*at == 'd')
+            raise_diagonal(a);
         else if (*at == 'n' || *at == 'p' || *at == 'm')
             a->v[i++] = *at == 'n' ? (double)NAN : *at == 'p' ? HUGE_VAL : -HUGE_VAL;
         else

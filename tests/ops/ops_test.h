@@ -10,6 +10,7 @@
        i64[4](0,3)   that dtype in every run
        x[3]!         no gradient is asked for this one
        x[3]zn        its first elements are a zero, a NaN (z n; p m: plus and minus infinity; ints take zeros only)
+       x[3,3]d       with twice the columns' count added to the diagonal of its last two axes
        num(2.5) int(3)   a plain number       -   an absent optional tensor
    params: "axis=1, shape=(2,3), keepdim=true, to=f32, s=\"a, b\""; what is left out takes the row's default. */
 #ifndef TESSERA_OPS_TEST_H

@@ -599,11 +599,15 @@ static void check_repeated(Run *run, bool with_gradient)
     if (ok && with_gradient) {
         ctx.counter = counter;
         ok = gradient(run, view, &left);
+        ErrorKind kind = ctx.error.kind;          /* equal columns make a singular matrix, which may have no gradient */
+        error_clear(&ctx.error);
         ctx.counter = counter;
-        if (ok && gradient(run, dense, &right))
+        bool other = gradient(run, dense, &right);
+        if (ok && other)
             compare_grads(run, &left, &right, run->dtype == DTYPE_f64 ? 1e-11 : 1e-4, "stride 0 and dense");
-        else
+        else if (ok != other || ctx.error.kind != kind || kind != ERROR_value)
             complain(run, "gradient of inputs of stride 0: %s", ctx.error.message);
+        error_clear(&ctx.error);
     }
     ctx.counter = counter;
     release(left.n, left.t);
