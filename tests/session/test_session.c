@@ -11,6 +11,8 @@
 #include "../../lang/lang.h"
 #include "../tap.h"
 
+#define PATIENCE 0.5          /* seconds: an interrupt takes 10 ms, but the machine may be busy */
+
 static char printed[8192];
 
 static void output(void *user, OutputStream stream, const char *text, size_t length)
@@ -105,6 +107,48 @@ static void test_interrupt(void)
     session_free(s);
 }
 
+/* Interrupts [code] while it is deep in a library, and gives the seconds until it returns. */
+typedef struct Stopper { Session *session; struct timespec at; } Stopper;
+
+static void *stop_later(void *arg)
+{
+    Stopper *stopper = arg;
+    struct timespec pause = {0, 300 * 1000 * 1000};
+    nanosleep(&pause, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &stopper->at);
+    session_interrupt(stopper->session);
+    return NULL;
+}
+
+static void abandoned(Session *s, const char *code)
+{
+    pthread_t thread;
+    EvalResult result;
+    struct timespec end;
+    Stopper stopper = {.session = s};
+    pthread_create(&thread, NULL, stop_later, &stopper);
+    session_eval(s, "<test>", code, strlen(code), EVAL_INTERACTIVE, &result);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    pthread_join(thread, NULL);
+    double seconds = (double)(end.tv_sec - stopper.at.tv_sec) + 1e-9 * (double)(end.tv_nsec - stopper.at.tv_nsec);
+    if (!tap_ok(result.status == EVAL_INTERRUPTED && seconds < PATIENCE, "leaves %s at once", code))
+        tap_note("status %d after %.3f s", (int)result.status, seconds);
+    eval_result_clear(&result);
+}
+
+/* The threads left behind still run while the session goes on, closes, and the process ends. */
+static void test_abandoned(void)
+{
+    Session *s = open_session();
+    eval(s, "x = uniform(-1, 1, 3000, 3000)");
+    abandoned(s, "svd(x)");
+    expect(s, "svd([[0., 2.], [3., 0.]])[1][0]", "3.0");
+    abandoned(s, "eigh(x)");
+    abandoned(s, "svd(x[:2400])");
+    expect(s, "y = uniform(-1, 1, 400, 400); max(abs(inv(y) @ y - eye(400))) < 0.1", "true");
+    session_free(s);
+}
+
 static bool offers(Session *s, const char *text, const char *name)
 {
     Completions c;
@@ -181,6 +225,7 @@ int main(void)
     test_interrupt();
     test_assist();
     test_options();
+    test_abandoned();
     tap_ok(session_live_objects() == 0, "nothing is alive after the last session (%lld)", session_live_objects());
     return tap_end();
 }
