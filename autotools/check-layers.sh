@@ -52,7 +52,9 @@ report "repl includes only repl and lang.h" \
     "$(if [ -d repl ]; then includes repl | awk '$2 !~ /^repl\// && $2 != "lang/lang.h"'; fi)"
 report "libraries do not end the process, jump or print" \
     "$(for folder in tensor lang; do
-           calls $folder 'exit|_exit|quick_exit|abort|setjmp|sigsetjmp|longjmp|siglongjmp|printf|puts|putchar|perror'
+           # job.c leaves a process that is already ending, past destructors that abandoned threads would not survive
+           calls $folder 'exit|_exit|quick_exit|abort|setjmp|sigsetjmp|longjmp|siglongjmp|printf|puts|putchar|perror' |
+               grep -v '^tensor/job\.c:.*_exit(exit_status)'
            find $folder -name '*.c' ! -path '*/embedded.c' | sort | while read -r file; do
                code "$file" | grep -nwE 'stdout|stderr' | sed "s@^@$file:@"
            done
