@@ -69,6 +69,11 @@ EvalStatus session_test_file(Session *session, const char *path, TestReport *rep
 /* An embedded example such as "examples/first.tsr" or a library module: its text, or NULL. */
 const char *session_embedded(const char *path, size_t *length);
 
+/* A program in the language's one style (docs/language.md), malloc'ed: line ends, indentation and spaces change, nothing
+   else does. NULL: a syntax error, or no memory; *result says it. Needs no session, only the config's colour. */
+char *session_format(const SessionConfig *config, const char *name, const char *text, size_t length, size_t *made,
+                     EvalResult *result);
+
 typedef enum Completeness { CODE_COMPLETE, CODE_INCOMPLETE, CODE_INVALID } Completeness;
 Completeness session_is_complete(Session *session, const char *text, size_t length, int *indent);
 

@@ -597,6 +597,7 @@ static const char *doc_above(Parser *p, const Token *token)
         text = (const char *)memchr(text, '#', length) + 2;
         if (text < stop && *text == ' ') text++;
         if (end > doc) *end++ = '\n';
+        while (stop > text && (stop[-1] == ' ' || stop[-1] == '\t')) stop--;
         memcpy(end, text, (size_t)(stop - text));
         end += stop - text;
     }

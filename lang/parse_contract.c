@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Shape contracts and parameter lists: [b, 3, h], f32[b, t], list([b, d]), ([k, d], [n]), T?, and names with their
    contracts and defaults. Which words are dtypes, and what names mean, is the compiler's affair. */
+#include <stdio.h>
 #include <string.h>
 
 #include "parse.h"
@@ -76,6 +77,17 @@ static void parse_items(Parser *p, Node *contract)
     contract->contract.items = parse_pop(p, contract, mark);
 }
 
+/* nn.Linear, however it was spaced. */
+static const char *join_names(Parser *p, const char *module, const char *name)
+{
+    size_t length = module && name ? strlen(module) + 1 + strlen(name) : 0;
+    char *text = length ? arena_alloc(p->arena, length + 1) : NULL;
+    if (text) snprintf(text, length + 1, "%s.%s", module, name);
+    const char *joined = text ? arena_name(p->arena, text, length) : NULL;
+    if (!joined) p->no_memory = p->failed = p->stopped = true;
+    return joined;
+}
+
 static void parse_word(Parser *p, Node *contract)
 {
     Span span = parse_token(p)->span;
@@ -84,10 +96,9 @@ static void parse_word(Parser *p, Node *contract)
     if (parse_peek(p) == TOKEN_DOT && parse_peek_next(p) == TOKEN_NAME) {      /* nn.Linear */
         p->at++;
         span.end = parse_token(p)->span.end;
+        const char *name = parse_token(p)->name;
         p->at++;
-        const char *text = p->parse->source->text + span.start;
-        word = arena_name(p->arena, text, span.end - span.start);
-        if (!word) p->no_memory = p->failed = p->stopped = true;
+        word = join_names(p, word, name);
     }
     contract->contract.kind = CONTRACT_WORD;
     contract->contract.word = word;

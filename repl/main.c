@@ -3,6 +3,7 @@
    command line, 130 interrupted, else what exit(n) said. The language comes through lang.h alone; nothing is opened
    before it is needed, so that `tessera -e 1` takes milliseconds. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,6 +153,12 @@ int program_close(Program *program, int status)
         return STATUS_LEAK;
     }
 #endif
+    return program_end(program, status);
+}
+
+int program_end(Program *program, int status)
+{
+    screen_flush(&program->screen);
     if (program->screen.out_error) {
         fprintf(stderr, "tessera: cannot write to standard output: %s\n", strerror(program->screen.out_error));
         return status ? status : STATUS_ERROR;
@@ -169,27 +176,33 @@ static int run_code(const char *name, const char *text, size_t length)
     return program_close(&program, program_eval(&program, name, text, length));
 }
 
-static int run_stdin(void)
+char *program_read(const char *path, size_t *length)
 {
-    size_t length = 0, room = 1 << 14;
-    char *text = malloc(room);
+    size_t room = 1 << 14;
+    int file = path ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+    char *text = file >= 0 ? malloc(room) : NULL;
+    *length = 0;
     while (text) {
-        ssize_t got = read(STDIN_FILENO, text + length, room - length);
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0) {
-            fprintf(stderr, "tessera: cannot read standard input: %s\n", strerror(errno));
-            free(text);
-            return STATUS_ERROR;
-        }
+        ssize_t got = read(file, text + *length, room - *length);
         if (got == 0) break;
-        length += (size_t)got;
-        if (length < room) continue;
-        char *wider = realloc(text, room *= 2);
+        if (got < 0 && errno == EINTR) continue;
+        if (got > 0) *length += (size_t)got;
+        char *wider = got < 0 ? NULL : *length < room ? text : realloc(text, room *= 2);
         if (!wider) free(text);
         text = wider;
     }
+    int saved = errno;
+    if (path && file >= 0) close(file);
+    errno = saved;
+    return text;
+}
+
+static int run_stdin(void)
+{
+    size_t length;
+    char *text = program_read(NULL, &length);
     if (!text) {
-        fputs("tessera: out of memory\n", stderr);
+        fprintf(stderr, "tessera: cannot read standard input: %s\n", strerror(errno));
         return STATUS_ERROR;
     }
     int status = run_code("<stdin>", text, length);
@@ -211,6 +224,7 @@ static const char main_help[] =
     "       tessera -e CODE                run CODE and print its last value\n"
     "       tessera -                      run standard input and print its last value\n"
     "       tessera test FILE ...          run the tests in files, or in a folder's *.tsr files\n"
+    "       tessera fmt FILE ...           rewrite files in the one style; - for standard input\n"
     "       tessera doctor                 what this machine offers, and how fast it is\n"
     "       tessera --help, --version      this page; the version\n"
     "\n"
@@ -236,6 +250,15 @@ static const char test_help[] =
     "whole file when the script itself fails. A file without tests is not run; tessera run skips tests.\n"
     "\n"
     "Exit status: 0; 1 when something failed or there was no test at all; 130 when interrupted.\n";
+
+static const char fmt_help[] =
+    "usage: tessera fmt [--check] [--diff] FILE ... | -\n"
+    "\n"
+    "Rewrites each file in the one style of the language: line ends, indentation and spaces change, what the program\n"
+    "means does not. A file with a syntax error is left alone. - formats standard input to standard output.\n"
+    "--check: writes nothing, names the files that would change. --diff: writes nothing, shows the changes.\n"
+    "\n"
+    "Exit status: 0; 1 when a file could not be formatted or, with --check, would change.\n";
 
 static const char doctor_help[] =
     "usage: tessera doctor\n"
@@ -293,6 +316,19 @@ static int command_test(int argc, char **argv)
     return test_run(&program, argc, argv);
 }
 
+static int command_fmt(int argc, char **argv)
+{
+    bool check = false, diff = false;
+    if (argc > 0 && is_help(argv[0])) return show(fmt_help);
+    for (; argc > 0 && argv[0][0] == '-' && argv[0][1]; argc--, argv++) {
+        if (strcmp(argv[0], "--check") == 0) check = true;
+        else if (strcmp(argv[0], "--diff") == 0) diff = true;
+        else return fail_usage("fmt takes no '%s'", argv[0]);
+    }
+    if (argc == 0) return fail_usage("%s needs a file: tessera fmt FILE", "fmt");
+    return format_run(&program, check, diff, argc, argv);
+}
+
 static int command_doctor(int argc, char **argv)
 {
     if (argc > 0 && is_help(argv[0])) return show(doctor_help);
@@ -331,6 +367,7 @@ static int command_help(int argc, char **argv);
 static const struct { const char *word; int (*run)(int argc, char **argv); const char *help; } commands[] = {
     {"run", command_run, run_help},
     {"test", command_test, test_help},
+    {"fmt", command_fmt, fmt_help},
     {"doctor", command_doctor, doctor_help},
     {"-e", command_code, code_help},
     {"-", command_stdin, code_help},

@@ -23,8 +23,14 @@ int program_eval(Program *program, const char *name, const char *text, size_t le
 bool program_open(Program *program);
 int program_close(Program *program, int status);
 
-/* `tessera test`: the files and folders named. */
+/* The same for what needs no session: standard output may have failed. */
+int program_end(Program *program, int status);
+/* A whole file, or for NULL standard input, malloc'ed; NULL with errno set. */
+char *program_read(const char *path, size_t *length);
+
+/* `tessera test`: the files and folders named. `tessera fmt`: the files named, - standard input. */
 int test_run(Program *program, int count, char **paths);
+int format_run(Program *program, bool check, bool diff, int count, char **paths);
 
 /* The prompt, until the user leaves: the exit status. [input] for the language's input() while it runs. */
 int prompt_run(Program *program);
