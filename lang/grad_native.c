@@ -359,10 +359,10 @@ static bool differentiate(Leaves *leaves, Value f, int n_args, const Value *args
     }
     value_release(replaced);
     free(given);
-    restore_cells(leaves);
     Value loss = loss_of(*value);
     if (fine && seed.tag == TAG_UNDEFINED) fine = check_loss(leaves, loss, false);
-    fine = fine && backward_from(leaves, loss, seed);
+    fine = fine && backward_from(leaves, loss, seed);      /* which may run parts of f again */
+    restore_cells(leaves);
     int at = 0;
     if (fine) fine = grad_value(leaves, args[argnum], &at, gradient);
     if (!fine) value_set(value, VALUE_UNDEFINED);
@@ -517,9 +517,9 @@ static bool gradients_inside(Leaves *leaves, Value models, Value f, Value *value
         fine = vm_fail(leaves->vm, ERROR_gradient, "step", "the model has no unfrozen parameters");
     }
     fine = fine && vm_call(leaves->vm, f, 0, NULL, 0, NULL, value);
-    restore_cells(leaves);
     Value loss = loss_of(*value);
     fine = fine && check_loss(leaves, loss, true) && backward_from(leaves, loss, VALUE_UNDEFINED);
+    restore_cells(leaves);
     int at = 0;
     fine = fine && object_grads(leaves, models, &at, gradients);
     if (!fine) value_set(value, VALUE_UNDEFINED);

@@ -34,7 +34,11 @@ struct GradNode {
     Tensor **grad;            /* [n_out]: what has arrived in this pass */
     TensorSpec *in_spec, *out_spec;
     Attr *attr;
+    GradHook *hook;           /* the rule of a node that is no row's; owned */
 };
+
+/* What nodes with a hook have for a row. */
+static const OpDef hook_row = {.name = "with_grad", .mode = MODE_DIFF, .elementwise = -1};
 
 static _Atomic(uint64_t) node_orders, pass_numbers;
 
@@ -103,6 +107,9 @@ static void drop_contents(GradNode *node)
         tensor_release(node->out[i]);
         node->out[i] = NULL;
     }
+    if (node->hook)
+        node->hook->release(node->hook);
+    node->hook = NULL;
 }
 
 void grad_node_release(GradNode *node)
@@ -137,12 +144,21 @@ void grad_end(TensorContext *context)
     context->recording--;
 }
 
-static void set_edge(GradNode *node, int i, const Tensor *tensor)
+static const Tensor *stand_in(TensorContext *ctx, GradBoundary *boundary, const Tensor *tensor);
+static bool is_beyond(const GradBoundary *boundary, const GradNode *node);
+
+/* False: memory is out. */
+static bool set_edge(TensorContext *ctx, GradNode *node, int i, const Tensor *tensor)
 {
     if (!tensor || !tensor->node || dtype_class((Dtype)tensor->dtype) != CLASS_FLOAT)
-        return;
+        return true;
+    if (ctx->boundary && is_beyond(ctx->boundary, tensor->node))
+        tensor = stand_in(ctx, ctx->boundary, tensor);
+    if (!tensor)
+        return false;
     node->edge[i] = (Edge){tensor->node, tensor->node_out};
     tensor->node->refs++;
+    return true;
 }
 
 static Tensor *alias_of(TensorContext *context, const Tensor *tensor, GradNode *node, int out)
@@ -163,7 +179,7 @@ static bool saves_input(const OpDef *def, int i)
     return (def->saves & SAVE_IN(i < 7 ? i : 7)) != 0;
 }
 
-static void fill_inputs(GradNode *node, const OpCall *call)
+static bool fill_inputs(GradNode *node, const OpCall *call)
 {
     for (int i = 0; i < call->n_in; i++) {
         Tensor *x = call->in[i];
@@ -172,10 +188,12 @@ static void fill_inputs(GradNode *node, const OpCall *call)
             continue;
         }
         spec_of(x, &node->in_spec[i]);
-        set_edge(node, i, x);
+        if (!set_edge(call->ctx, node, i, x))
+            return false;
         if (saves_input(call->def, i))
             node->in[i] = tensor_retain(x);
     }
+    return true;
 }
 
 static void fill_attrs(GradNode *node, const OpCall *call, unsigned strings)
@@ -236,9 +254,8 @@ bool tape_record(OpCall *call)
                               strings ? text_bytes(call->attr, n_attr, strings) : 0);
     if (!node)
         return false;
-    fill_inputs(node, call);
+    bool filled = fill_inputs(node, call);
     fill_attrs(node, call, strings);
-    bool filled = true;
     for (int i = 0; i < call->n_out && filled; i++)
         filled = fill_output(node, call, i);
     grad_node_release(node);
@@ -258,10 +275,185 @@ Tensor *grad_leaf(TensorContext *context, Tensor *tensor)
         return NULL;
     spec_of(tensor, &node->in_spec[0]);
     spec_of(tensor, &node->out_spec[0]);
-    set_edge(node, 0, tensor);
-    Tensor *leaf = alias_of(context, tensor, node, 0);
+    Tensor *leaf = set_edge(context, node, 0, tensor) ? alias_of(context, tensor, node, 0) : NULL;
     grad_node_release(node);
     return leaf;
+}
+
+/* ---- boundaries ---- */
+
+struct GradBoundary {
+    GradBoundary *outer;
+    uint64_t since;           /* what has a smaller order lies beyond */
+    int count, room;
+    Tensor **in, **leaf;      /* [count], in order of arrival */
+    int32_t *slot;            /* hash of (node, out): 1 + place, 0 empty; [2 * room], a power of two */
+};
+
+static bool is_beyond(const GradBoundary *boundary, const GradNode *node)
+{
+    return node->order < boundary->since;
+}
+
+/* Zeros of that shape that take no memory, with that output's node. */
+static Tensor *without_data(TensorContext *ctx, GradNode *node, int out)
+{
+    static const int64_t still[TENSOR_MAX_DIMS];
+    const TensorSpec *spec = &node->out_spec[out];
+    Tensor *zero = tensor_scalar(ctx, spec->dtype, 0);
+    Tensor *tensor = zero ? tensor_view(ctx, zero, spec->ndim, spec->shape, still, 0) : NULL;
+    tensor_release(zero);
+    if (tensor) {
+        tensor->node = node;
+        tensor->node_out = out;
+        node->refs++;
+    }
+    return tensor;
+}
+
+static int32_t *slot_of(GradBoundary *b, const GradNode *node, int out)
+{
+    size_t mask = 2 * (size_t)b->room - 1, at = ((uintptr_t)node >> 6) * 31 + (size_t)out;
+    for (at &= mask; b->slot[at]; at = (at + 1) & mask) {
+        const Tensor *in = b->in[b->slot[at] - 1];
+        if (in->node == node && in->node_out == out)
+            break;
+    }
+    return &b->slot[at];
+}
+
+static bool grow(TensorContext *ctx, GradBoundary *b)
+{
+    int room = b->room ? 2 * b->room : 16;
+    size_t old = (size_t)b->room, new = (size_t)room;
+    GradBoundary more = *b;
+    more.room = room;
+    more.in = block_take(2 * new * sizeof *more.in);
+    more.slot = block_take(2 * new * sizeof *more.slot);
+    bool ok = more.in && more.slot;
+    if (ok) {
+        more.leaf = more.in + new;
+        memset(more.slot, 0, 2 * new * sizeof *more.slot);
+        for (int i = 0; i < b->count; i++) {
+            more.in[i] = b->in[i];
+            more.leaf[i] = b->leaf[i];
+            *slot_of(&more, more.in[i]->node, more.in[i]->node_out) = i + 1;
+        }
+    }
+    block_give(ok ? b->in : more.in, 2 * (ok ? old : new) * sizeof *b->in);
+    block_give(ok ? b->slot : more.slot, 2 * (ok ? old : new) * sizeof *b->slot);
+    if (ok)
+        *b = more;
+    return ok || error_set(&ctx->error, ERROR_memory, "", "no memory is left to record gradients");
+}
+
+/* A leaf in place of [node]'s output, itself linked to it as the next boundary sees it. */
+static Tensor *new_stand_in(TensorContext *ctx, GradBoundary *b, const Tensor *in)
+{
+    GradNode *node = new_node(&ctx->error, NULL, 1, 1, 0, 0);
+    if (!node)
+        return NULL;
+    node->order = b->since;
+    spec_of(in, &node->in_spec[0]);
+    spec_of(in, &node->out_spec[0]);
+    GradBoundary *active = ctx->boundary;
+    ctx->boundary = b->outer;
+    Tensor *leaf = set_edge(ctx, node, 0, in) ? without_data(ctx, node, 0) : NULL;
+    ctx->boundary = active;
+    grad_node_release(node);
+    return leaf;
+}
+
+static const Tensor *stand_in(TensorContext *ctx, GradBoundary *b, const Tensor *tensor)
+{
+    if (b->count == b->room && !grow(ctx, b))
+        return NULL;
+    int32_t *slot = slot_of(b, tensor->node, tensor->node_out);
+    if (*slot)
+        return b->leaf[*slot - 1];
+    Tensor *in = without_data(ctx, tensor->node, tensor->node_out), *leaf = in ? new_stand_in(ctx, b, in) : NULL;
+    if (!leaf) {
+        tensor_release(in);
+        return NULL;
+    }
+    b->in[b->count] = in;
+    b->leaf[b->count] = leaf;
+    *slot = ++b->count;
+    return leaf;
+}
+
+GradBoundary *grad_boundary_begin(TensorContext *ctx, int n, Tensor *const *in)
+{
+    GradBoundary *b = block_take(sizeof *b);
+    if (!b) {
+        error_set(&ctx->error, ERROR_memory, "", "no memory is left to record gradients");
+        return NULL;
+    }
+    *b = (GradBoundary){.outer = ctx->boundary};
+    b->since = atomic_fetch_add_explicit(&node_orders, 1, memory_order_relaxed);
+    ctx->boundary = b;
+    for (int i = 0; i < n; i++)
+        if (!stand_in(ctx, b, in[i])) {
+            grad_boundary_end(ctx, b);
+            grad_boundary_free(b);
+            return NULL;
+        }
+    return b;
+}
+
+int grad_boundary_end(TensorContext *ctx, GradBoundary *b)
+{
+    ctx->boundary = b->outer;
+    return b->count;
+}
+
+bool grad_boundary_is_beyond(const GradBoundary *b, const Tensor *tensor)
+{
+    return is_beyond(b, tensor->node);
+}
+
+Tensor *const *grad_boundary_inputs(const GradBoundary *b)
+{
+    return b->in;
+}
+
+Tensor *const *grad_boundary_leaves(const GradBoundary *b)
+{
+    return b->leaf;
+}
+
+void grad_boundary_free(GradBoundary *b)
+{
+    for (int i = 0; i < b->count; i++) {
+        tensor_release(b->in[i]);
+        tensor_release(b->leaf[i]);
+    }
+    block_give(b->in, 2 * (size_t)b->room * sizeof *b->in);
+    block_give(b->slot, 2 * (size_t)b->room * sizeof *b->slot);
+    block_give(b, sizeof *b);
+}
+
+/* ---- gradients from outside the table ---- */
+
+bool grad_hook_take(TensorContext *ctx, GradHook *hook, int n_in, Tensor *const *in, int n_out, Tensor **out)
+{
+    GradNode *node = new_node(&ctx->error, &hook_row, n_in, n_out, 0, 0);
+    if (!node) {
+        hook->release(hook);
+        return false;
+    }
+    node->hook = hook;
+    OpCall call = {.ctx = ctx, .def = &hook_row, .n_in = n_in, .in = in, .n_out = 1};
+    bool ok = fill_inputs(node, &call);
+    for (int i = 0; ok && i < n_out; i++) {
+        spec_of(out[i], &node->out_spec[i]);
+        Tensor *alias = alias_of(ctx, out[i], node, i);
+        ok = alias != NULL;
+        if (ok)
+            tensor_slot(&out[i], alias);
+    }
+    grad_node_release(node);
+    return ok;
 }
 
 /* ---- one backward pass ---- */
@@ -443,6 +635,19 @@ static bool call_rule(Pass *pass, GradNode *node, bool *wants, Tensor **dx)
     return done;
 }
 
+static bool call_hook(Pass *pass, GradNode *node, bool *wants, Tensor **dx)
+{
+    for (int i = 0; i < node->n_in; i++) {
+        const GradNode *to = node->edge[i].node;
+        wants[i] = to && to->pass == pass->number && to->reaches;
+        dx[i] = NULL;
+    }
+    bool done = node->hook->gradient(node->hook, pass->ctx, node->grad, wants, dx) && pass_on(pass, node, wants, dx);
+    for (int i = 0; i < node->n_in; i++)
+        tensor_release(dx[i]);
+    return done || error_set(&pass->ctx->error, ERROR_internal, "with_grad", "its gradient failed without saying why");
+}
+
 #define FEW 16
 
 static bool differentiate(Pass *pass, GradNode *node)
@@ -460,13 +665,14 @@ static bool differentiate(Pass *pass, GradNode *node)
         return no_gradient(pass, node);
     bool few_wants[FEW];
     Tensor *few_dx[FEW];
+    bool (*rule)(Pass *, GradNode *, bool *, Tensor **) = node->hook ? call_hook : call_rule;
     if (node->n_in <= FEW)
-        return call_rule(pass, node, few_wants, few_dx);
+        return rule(pass, node, few_wants, few_dx);
     size_t n = (size_t)node->n_in, bytes = n * (sizeof(Tensor *) + sizeof(bool));
     Tensor **dx = block_take(bytes);
     if (!dx)
         return error_set(&pass->ctx->error, ERROR_memory, node->def->name, "no memory is left for its gradient");
-    bool done = call_rule(pass, node, (bool *)(dx + n), dx);
+    bool done = rule(pass, node, (bool *)(dx + n), dx);
     block_give(dx, bytes);
     return done;
 }

@@ -72,6 +72,7 @@ typedef struct TensorContext {
     bool meta;                /* a dry run: ops give tensors with shape and dtype but without values; an op whose
                                  result's shape depends on values fails with ERROR_internal */
     const atomic_uint *flags; /* nonzero: an interrupt was asked for; long kernels poll it. May be NULL */
+    struct GradBoundary *boundary;    /* of what is being recorded; NULL: none */
 } TensorContext;
 
 void tensor_context_init(TensorContext *context, const atomic_uint *flags);
@@ -198,6 +199,28 @@ Tensor *grad_leaf(TensorContext *context, Tensor *tensor);
    level itself is not recorded on, enclosing ones are. Frees what it used when no enclosing level records. */
 bool grad_backward(TensorContext *context, int n_outputs, Tensor *const *outputs, Tensor *const *seeds, int n_leaves,
                    Tensor *const *leaves, Tensor **grads);
+
+/* A gradient from outside the table (with_grad, checkpoint). [gradient] fills dx[i] (owned; NULL: none) for the inputs
+   that are wanted, from the gradients that arrived at the outputs (NULL where none did). */
+typedef struct GradHook {
+    const char *name;         /* for errors */
+    bool (*gradient)(struct GradHook *hook, TensorContext *context, Tensor *const *dy, const bool *wants, Tensor **dx);
+    void (*release)(struct GradHook *hook);
+} GradHook;
+/* Makes the outputs, finished values without a record, depend on the inputs by that hook, which it takes in any case. */
+bool grad_hook_take(TensorContext *context, GradHook *hook, int n_in, Tensor *const *in, int n_out, Tensor **out);
+
+/* From begin to end, what is recorded ends at stand-ins for everything recorded before, so that a backward pass over it
+   may run inside another one. begin: room for the first [n] of [in], in that order, others as they are met. end gives
+   their number; inputs are they, leaves their stand-ins, both tensors of a shape without data of their own (borrowed).
+   Boundaries nest; each begin is paired with one end, then one free. */
+typedef struct GradBoundary GradBoundary;
+GradBoundary *grad_boundary_begin(TensorContext *context, int n, Tensor *const *in);
+int grad_boundary_end(TensorContext *context, GradBoundary *boundary);
+bool grad_boundary_is_beyond(const GradBoundary *boundary, const Tensor *recorded);
+Tensor *const *grad_boundary_inputs(const GradBoundary *boundary);
+Tensor *const *grad_boundary_leaves(const GradBoundary *boundary);
+void grad_boundary_free(GradBoundary *boundary);
 
 /* ---- random ---- */
 /* Takes [n] 128-bit blocks of the stream and returns the first one's number. */
