@@ -335,13 +335,32 @@ bool where_grad(GradCall *g)
 
 /* ---- clamp ---- */
 
+/* Bounds that are plain numbers (or absent) keep x's dtype and take one pass; tensors broadcast and promote. */
+static bool plain_bounds(Tensor *const *in)
+{
+    return (!in[1] || in[1]->weak) && (!in[2] || in[2]->weak);
+}
+
 bool shape_clamp(OpCall *call)
 {
-    const Attr *low = &call->attr[0], *high = &call->attr[1];
-    if (low->none && high->none) return op_error(call, ERROR_argument, "needs low or high, or both");
-    if (!low->none && !high->none && low->num > high->num)
-        return op_error(call, ERROR_value, "low %g is above high %g", low->num, high->num);
-    return shape_same(call);
+    Tensor *const *in = call->in;
+    if (!in[1] && !in[2]) return op_error(call, ERROR_argument, "needs low or high, or both");
+    spec_of(in[0], &call->spec[0]);
+    if (plain_bounds(in)) {
+        if (!in[1] || !in[2] || tensor_item(in[1], 0) <= tensor_item(in[2], 0)) return true;
+        return op_error(call, ERROR_value, "low %g is above high %g", tensor_item(in[1], 0), tensor_item(in[2], 0));
+    }
+    Tensor *present[3];
+    int n = 0;
+    for (int i = 0; i < 3; i++) {
+        if (!in[i]) continue;
+        present[n++] = in[i];
+        TensorSpec spec;
+        spec_of(in[i], &spec);
+        if (!shape_broadcast(call, &call->spec[0], &spec, &call->spec[0])) return false;
+    }
+    call->spec[0].dtype = op_promote(n, present, false, false);
+    return true;
 }
 
 static void clamp_body(void *arg, int64_t at, int64_t n, const void *const *in)
@@ -351,10 +370,28 @@ static void clamp_body(void *arg, int64_t at, int64_t n, const void *const *in)
                                     job->out[0] + at * (int64_t)job->out_size);
 }
 
-/* A bound as an element of [dtype]: for ints rounded inwards and held within what the dtype can say. */
-static void clamp_bound(Dtype dtype, const Attr *bound, bool upper, void *to)
+#define CLAMP_BLOCK 512
+
+/* min(max(x, low), high), in pieces that a small buffer holds between the two */
+static void clamp_between(void *arg, int64_t at, int64_t n, const void *const *in)
 {
-    double none = upper ? HUGE_VAL : -HUGE_VAL, b = bound->none ? none : bound->num;
+    const Job *job = arg;
+    double between[CLAMP_BLOCK];
+    BinaryKernel *most = job->kernels->binary[BINARY_maximum][job->dtype];
+    BinaryKernel *least = job->kernels->binary[BINARY_minimum][job->dtype];
+    for (int64_t i = 0; i < n; i += CLAMP_BLOCK) {
+        int64_t count = n - i < CLAMP_BLOCK ? n - i : CLAMP_BLOCK, byte = i * (int64_t)job->out_size;
+        const char *x = in[0], *low = in[1], *high = in[2];
+        char *out = job->out[0] + at * (int64_t)job->out_size + byte;
+        if (low) most(count, x + byte, low + byte, high ? (void *)between : out);
+        if (high) least(count, low ? (const void *)between : x + byte, high + byte, out);
+    }
+}
+
+/* A bound as an element of [dtype]: for ints rounded inwards and held within what the dtype can say. */
+static void clamp_bound(Dtype dtype, const Tensor *bound, bool upper, void *to)
+{
+    double none = upper ? HUGE_VAL : -HUGE_VAL, b = bound ? tensor_item(bound, 0) : none;
     if (dtype == DTYPE_f32) *(float *)to = (float)b;
     if (dtype == DTYPE_f64) *(double *)to = b;
     if (dtype_class(dtype) == CLASS_FLOAT) return;
@@ -371,26 +408,39 @@ bool clamp_run(OpCall *call)
 {
     Job job;
     int64_t bound[2];
+    bool plain = plain_bounds(call->in);
     job_init(&job, 0, call->spec[0].dtype, call->out[0]);
-    for (int k = 0; k < 2; k++) {
-        clamp_bound(job.dtype, &call->attr[k], k == 1, &bound[k]);
+    for (int k = 0; plain && k < 2; k++) {
+        clamp_bound(job.dtype, call->in[1 + k], k == 1, &bound[k]);
         job.bounds[k] = &bound[k];
     }
     Sweep sweep;
-    sweep_init(&sweep, call->spec[0].ndim, call->spec[0].shape, clamp_body, &job);
-    sweep_input(&sweep, call->in[0], job.dtype);
+    sweep_init(&sweep, call->spec[0].ndim, call->spec[0].shape, plain ? clamp_body : clamp_between, &job);
+    for (int i = 0; i < (plain ? 1 : 3); i++) sweep_input(&sweep, call->in[i], job.dtype);
     return sweep_run(call->ctx, &sweep);
+}
+
+static Tensor *both_hold(Scope *s, Tensor *a, Tensor *b)
+{
+    return a && b ? s_binary(s, OP_logical_and, a, b) : a ? a : b;
 }
 
 bool clamp_grad(GradCall *g)
 {
     Scope *s = g->s;
-    Tensor *inside = NULL;
-    if (!g->attr[0].none) inside = s_binary(s, OP_ge, g->in[0], s_const(s, g->attr[0].num));
-    if (!g->attr[1].none) {
-        Tensor *below = s_binary(s, OP_le, g->in[0], s_const(s, g->attr[1].num));
-        inside = inside ? s_binary(s, OP_logical_and, inside, below) : below;
+    Tensor *x = g->in[0], *low = g->in[1], *high = g->in[2], *zero = s_const(s, 0.0), *dy = g->dy[0];
+    Tensor *above = low ? s_binary(s, OP_ge, x, low) : NULL, *below = high ? s_binary(s, OP_le, x, high) : NULL;
+    Tensor *crossed = low && high ? s_binary(s, OP_gt, low, high) : NULL;     /* then high is the result */
+    if (g->wants[0]) g->dx[0] = s_sum_to(s, s_where(s, both_hold(s, above, below), dy, zero), &g->in_spec[0]);
+    if (low && g->wants[1]) {
+        Tensor *is_low = s_binary(s, OP_lt, x, low);
+        if (high) is_low = both_hold(s, is_low, s_binary(s, OP_le, low, high));
+        g->dx[1] = s_sum_to(s, s_where(s, is_low, dy, zero), &g->in_spec[1]);
     }
-    g->dx[0] = s_where(s, inside, g->dy[0], s_const(s, 0.0));
-    return g->dx[0] != NULL;
+    if (high && g->wants[2]) {
+        Tensor *is_high = s_binary(s, OP_gt, x, high);
+        if (low) is_high = s_binary(s, OP_logical_or, is_high, crossed);
+        g->dx[2] = s_sum_to(s, s_where(s, is_high, dy, zero), &g->in_spec[2]);
+    }
+    return g->ctx->error.kind == ERROR_NONE;
 }

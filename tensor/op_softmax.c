@@ -198,9 +198,9 @@ bool normalize_run(OpCall *call)
     int axis;
     if (op_axis(call, call->attr[0].i, x->ndim, &axis)) {
         double eps = call->attr[1].num;
-        Attr bounds[2] = { attr_num(eps * eps), attr_none() };
         Tensor *sum = sum_along(&s, s_unary(&s, OP_square, s_cast(&s, x, float_of(x))), axis);
-        y = sum ? s_div(&s, x, s_unary(&s, OP_sqrt, s_op(&s, OP_clamp, 1, &sum, bounds, 0))) : NULL;
+        Tensor *bounded[3] = { sum, s_const(&s, eps * eps), NULL };
+        y = sum ? s_div(&s, x, s_unary(&s, OP_sqrt, s_op(&s, OP_clamp, 3, bounded, NULL, 0))) : NULL;
     }
     call->out[0] = tensor_retain(y);
     scope_clear(&s);

@@ -336,6 +336,13 @@ static inline float vf_cosh(float x)
     return x != x ? x : y;
 }
 
+/* tanh(log(1 + e^x)) is n / (n + 2) with n = e^x (e^x + 2) */
+static inline float vf_tanh_softplus(float x)
+{
+    float e = vf_exp(x > 20.0f ? 20.0f : x), n = e * (e + 2.0f);
+    return n / (n + 2.0f);
+}
+
 /* asin(s) - s for |s| <= 1/2 */
 static inline float vf_asin_tail(float s)
 {
@@ -475,6 +482,12 @@ VF_BY_VD(i1, vd_i1((double)x))
 VF_BY_VD(i0e, special_i0e((double)x))
 VF_BY_VD(i1e, special_i1e((double)x))
 #undef VF_BY_VD
+
+static inline double vd_tanh_softplus(double x)
+{
+    double e = exp(x > 40.0 ? 40.0 : x), n = e * (e + 2.0);
+    return n / (n + 2.0);
+}
 
 static inline double vd_exp2(double x) { return exp2(x); }
 static inline double vd_log10(double x) { return log10(x); }

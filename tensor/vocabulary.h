@@ -70,7 +70,7 @@
 #define CEIL(a) VMATH(ceil)(a)
 #define ROUND(a) VMATH(round)(a)
 #define TRUNC(a) VMATH(trunc)(a)
-#define SOFTPLUS(a) ADD(MAX(a, C(0)), LOG1P(EXP(NEG(ABS(a)))))
+#define TANH_SOFTPLUS(a) VMATH(tanh_softplus)(a)
 #define SIGN(a) ((a) != (a) ? (a) : (T)(((a) > (T)0) - ((a) < (T)0)))
 #define MAX(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))      /* NaN wins */
 #define MIN(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
@@ -116,7 +116,7 @@
 #define LOG_NDTR(a) s_unary(s, OP_log_ndtr, a)
 #define DIGAMMA(a) s_unary(s, OP_digamma, a)
 #define TRIGAMMA(a) s_polygamma(s, 1, a)
-#define SOFTPLUS(a) s_unary(s, OP_softplus, a)
+#define TANH_SOFTPLUS(a) s_unary(s, OP_tanh, s_unary(s, OP_softplus, a))
 #define I0(a) s_unary(s, OP_i0, a)
 #define I1(a) s_unary(s, OP_i1, a)
 #define I0E(a) s_unary(s, OP_i0e, a)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The documentation is true: every op and every native has a doc, and its example `expression  # output` prints that
+/* The documentation is true: every op, native and library function has a doc, and its example `expression  # output` prints that
    when the language runs it. Output is compared with brackets, commas and runs of white space taken as one space,
    because examples fit on one line and tensors do not. */
 #include <ctype.h>
@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../lang/embedded.h"
 #include "../lang/lang.h"
 #include "../lang/vm.h"
 
@@ -106,6 +107,24 @@ static void check(const char *kind, const char *name, const char *doc, const cha
     check_example(what, name, example);
 }
 
+/* A function or model of the library: its ## lines describe it, and those that are set in by four more blanks and have
+   `  # ` are examples. */
+static void check_library(Session *session, const EmbeddedName *name)
+{
+    char full[128];
+    bool prelude = strcmp(name->module, "prelude") == 0;
+    snprintf(full, sizeof full, "%s%s%s", prelude ? "" : name->module, prelude ? "" : ".", name->name);
+    char *help = session_inspect(session, full, strlen(full), strlen(full));
+    char *line = help ? strchr(help, '\n') : NULL;
+    report(line != NULL, "library function has a doc:", full);
+    for (char *next; line; line = next) {
+        next = strchr(++line, '\n');
+        if (next) *next = '\0';
+        if (strncmp(line, "    ", 4) == 0 && strstr(line, "  # ")) check_example("example of library", full, line + 4);
+    }
+    free(help);
+}
+
 int main(void)
 {
     for (int i = 0; i < OP_COUNT; i++) {
@@ -116,6 +135,10 @@ int main(void)
         const NativeDef *def = &native_defs[i];
         if (def->name[0] != '_') check("native", def->name, def->doc, def->example);
     }
+    const SessionConfig config = {.output = collect};
+    Session *session = session_new(&config);
+    for (int i = 0; session && i < embedded_name_count; i++) check_library(session, &embedded_names[i]);
+    session_free(session);
     printf("1..%d\n", number);
     return 0;
 }

@@ -49,14 +49,29 @@ static void ref_where(Ref *r)
 
 static void ref_clamp(Ref *r)
 {
-    double *v = ref_like(r, r->dtype, r->in[0]);
+    int ndim;
+    int64_t shape[TENSOR_MAX_DIMS];
+    ref_broadcast_shape(r, &ndim, shape);
+    Dtype dtype = r->in[0]->dtype;
+    for (int k = 1; k < r->n_in; k++)
+        if (r->in[k] && !r->in[k]->weak && r->in[k]->dtype > dtype)
+            dtype = r->in[k]->dtype;
+    double *v = ref_out(r, dtype, ndim, shape);
     for (int64_t i = 0; i < r->out[0].size; i++) {
-        v[i] = r->in[0]->v[i];
-        if (!ref_none(r, "low") && v[i] < ref_num(r, "low"))
-            v[i] = ref_num(r, "low");
-        if (!ref_none(r, "high") && v[i] > ref_num(r, "high"))
-            v[i] = ref_num(r, "high");
+        v[i] = ref_broadcast(r->in[0], &r->out[0], i);
+        if (r->n_in > 1 && r->in[1])
+            v[i] = fmax(v[i], ref_broadcast(r->in[1], &r->out[0], i));
+        if (r->n_in > 2 && r->in[2])
+            v[i] = fmin(v[i], ref_broadcast(r->in[2], &r->out[0], i));
     }
+}
+
+/* Numbers that ints are held between are rounded inwards. */
+static void ref_clamp_whole(Ref *r)
+{
+    double *v = ref_like(r, r->in[0]->dtype, r->in[0]);
+    for (int64_t i = 0; i < r->out[0].size; i++)
+        v[i] = fmin(fmax(r->in[0]->v[i], ceil(r->in[1]->v[0])), floor(r->in[2]->v[0]));
 }
 
 static double f_max(double a, double b) { return isnan(a) || isnan(b) ? (double)NAN : fmax(a, b); }
@@ -203,12 +218,23 @@ const Case cases_elementwise[] = {
     {"where", "bool[1] x[1] x[1]", "", .reference = ref_where},
     {"where", "i32[3] x[3] x[3]", "", .error = ERROR_dtype},
     {"where", "bool[300,333] x[300,1] x[333]", "", ref_where, .big = true},
-    {"clamp", "x[3,5]", "low=-1.01, high=0.77", ref_clamp, .only = FLOATS},
-    {"clamp", "x[3,5]", "low=-1, high=1", ref_clamp, .no_grad = true, .only = FLOATS},
-    {"clamp", "x[3,5]", "low=0.33", ref_clamp, .only = FLOATS},
-    {"clamp", "x[3,5]", "high=0.33", ref_clamp, .only = FLOATS},
-    {"clamp", "x[0,5]", "high=1", .reference = ref_clamp},
-    {"clamp", "x[1]", "high=1.5", ref_clamp, .only = FLOATS},
-    {"clamp", "x[7,14287]", "low=-1.01, high=0.77", ref_clamp, .big = true},
+    {"clamp", "x[3,5] num(-1.01) num(0.77)", "", ref_clamp, .only = FLOATS},
+    {"clamp", "x[3,5] int(-1) int(1)", "", ref_clamp, .no_grad = true, .only = FLOATS},
+    {"clamp", "i32[3,5](-9,9) num(-2.5) num(3.5)", "", .reference = ref_clamp_whole},
+    {"clamp", "x[3,5] num(0.33) -", "", ref_clamp, .only = FLOATS},
+    {"clamp", "x[3,5] - num(0.33)", "", ref_clamp, .only = FLOATS},
+    {"clamp", "x[0,5] - int(1)", "", .reference = ref_clamp},
+    {"clamp", "x[1] - num(1.5)", "", ref_clamp, .only = FLOATS},
+    {"clamp", "x[7,14287] num(-1.01) num(0.77)", "", ref_clamp, .big = true},
+    {"clamp", "x[3,5] x[3,5](-1.5,-0.4) x[3,5](0.3,1.6)", "", .reference = ref_clamp},
+    {"clamp", "x[3,1] x[2,1,4](-1.5,-0.4) num(0.77)", "", .reference = ref_clamp, .only = FLOATS},
+    {"clamp", "x[3,4] - x[4](0.3,1.6)", "", .reference = ref_clamp},
+    {"clamp", "x[3,4] x[](-1.5,-0.4) -", "", .reference = ref_clamp},
+    {"clamp", "x[3,5] x[3,5](0.3,1.6) x[3,5](-1.5,-0.4)", "", .reference = ref_clamp},
+    {"clamp", "i32[3,4] f64[4](0.3,1.6) i64[](2,4)", "", .reference = ref_clamp},
+    {"clamp", "x[300,333] x[333](-1.5,-0.4) x[300,1](0.3,1.6)", "", ref_clamp, .big = true},
+    {"clamp", "x[3,4] x[3](-1.5,-0.4) -", "", .error = ERROR_shape},
+    {"clamp", "x[3] int(2) int(1)", "", .error = ERROR_value},
+    {"clamp", "x[3] - -", "", .error = ERROR_argument},
     {0},
 };
