@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Frames and calls: the machine's birth and end, its stack, binding arguments to parameters, and calling back from C.
    The loop in vm.c calls closures with plain arguments by itself; everything else comes here.
-   Invariant: between calls vm->top is the end of the innermost frame's registers. */
+   Invariant: nothing lies above the innermost frame's registers. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,8 +36,7 @@ Vm *vm_new(struct Session *session)
         return NULL;
     tensor_context_init(&vm->tensors, &vm->flags);
     vm->session = session;
-    vm->frame_room = 256;
-    vm->frame = calloc((size_t)vm->frame_room, sizeof *vm->frame);
+    vm->frame = calloc(MAX_FRAMES, sizeof *vm->frame);        /* pages that are never touched cost nothing */
     vm->segment = segment_new(NULL, SEGMENT_VALUES);
     vm->natives = calloc((size_t)native_count + 1, sizeof *vm->natives);
     vm->main = vm->frame && vm->segment && vm->natives ? module_new(vm, "main") : NULL;
@@ -45,7 +44,6 @@ Vm *vm_new(struct Session *session)
         vm_free(vm);
         return NULL;
     }
-    vm->top = vm->segment->at;
     return vm;
 }
 
@@ -94,6 +92,13 @@ static bool too_deep(Vm *vm)
     return false;
 }
 
+/* The end of the innermost frame's registers. */
+static Value *stack_top(const Vm *vm)
+{
+    const Frame *frame = &vm->frame[vm->n_frames - 1];
+    return vm->n_frames ? frame->base + frame->proto->n_registers : vm->segment->at;
+}
+
 /* [count] registers from [from] on, or at the start of a new segment when they do not fit. */
 static Value *reserve(Vm *vm, Value *from, int count, unsigned *flags)
 {
@@ -125,14 +130,8 @@ static void segment_pop(Vm *vm)
 
 static bool push(Vm *vm, FunctionObject *function, Proto *proto, Value *base, Value *result, unsigned flags)
 {
-    if (vm->n_frames == vm->frame_room) {
-        int room = vm->frame_room * 2 < MAX_FRAMES ? vm->frame_room * 2 : MAX_FRAMES;
-        Frame *wider = vm->n_frames >= MAX_FRAMES ? NULL : realloc(vm->frame, (size_t)room * sizeof *wider);
-        if (!wider)
-            return vm->n_frames >= MAX_FRAMES ? too_deep(vm) : vm_out_of_memory(vm);
-        vm->frame = wider;
-        vm->frame_room = room;
-    }
+    if (vm->n_frames == MAX_FRAMES)
+        return too_deep(vm);
     Frame *frame = &vm->frame[vm->n_frames++];
     *frame = (Frame){.function = function, .proto = proto, .pc = proto->code + proto->entry, .base = base,
                      .result = result, .flags = (uint8_t)flags, .training = vm->training};
@@ -261,7 +260,7 @@ static bool enter(Vm *vm, FunctionObject *function, Proto *proto, Value self, co
                   unsigned flags)
 {
     unsigned opened = 0;
-    Value *base = reserve(vm, vm->top, proto->n_registers + 1, &opened);
+    Value *base = reserve(vm, stack_top(vm), proto->n_registers + 1, &opened);
     if (!base)
         return false;
     for (int i = 0; i < proto->n_params + 1; i++)
@@ -308,9 +307,11 @@ static bool learn_row(Vm *vm, const NativeDef *def, NativeRow *row)
 /* How many arguments the native takes as they are; -1 when they must be looked at. */
 static int takes_any(const FunctionObject *function, const Signature *signature)
 {
-    for (int i = 0; i < signature->count; i++)
-        if (signature->param[i].kind != PARAM_any || signature->param[i].rest || signature->param[i].named_rest)
+    for (int i = 0; i < signature->count; i++) {
+        const Param *param = &signature->param[i];
+        if (param->rest || param->named_rest || (param->kind != PARAM_tensor && param->kind != PARAM_any))
             return -1;
+    }
     return function->n_values ? -1 : signature->count;
 }
 
@@ -655,14 +656,13 @@ static bool run_entered(Vm *vm)
 
 static bool call_from_c(Vm *vm, Value callee, const Given *given, Value *result)
 {
-    Value *top = vm->top, made = VALUE_UNDEFINED;
+    Value made = VALUE_UNDEFINED;
     bool entered;
     value_retain(callee);
     bool fine = begin(vm, callee, given, &made, FRAME_ENTRY, &entered);
     if (fine && entered)
         fine = run_entered(vm);
     value_release(callee);
-    vm->top = top;
     if (fine)
         *result = made;
     else
@@ -694,15 +694,14 @@ bool vm_call_method(Vm *vm, Value object, const char *name, int n_args, const Va
 
 bool vm_run_proto(Vm *vm, Proto *proto, Value *result)
 {
-    Value *top = vm->top, made = VALUE_UNDEFINED;
+    Value made = VALUE_UNDEFINED;
     unsigned opened = 0;
-    Value *base = reserve(vm, vm->top, proto->n_registers + 1, &opened);
+    Value *base = reserve(vm, stack_top(vm), proto->n_registers + 1, &opened);
     if (!base)
         return false;
     proto->refs++;
     bool fine = push(vm, NULL, proto, base, &made, FRAME_ENTRY | opened) && run_entered(vm);
     proto_release(proto);
-    vm->top = top;
     if (fine)
         *result = made;
     return fine;

@@ -3,7 +3,7 @@
    module.c and session.c; nobody else includes it.
 
    The stack is made of segments that never move. A call's arguments lie where the callee's first registers will be, so
-   a call copies nothing. Invariant: slots above vm->top hold no heap value. */
+   a call copies nothing. Invariant: slots above the innermost frame's registers hold no heap value. */
 #ifndef TESSERA_MACHINE_H
 #define TESSERA_MACHINE_H
 
@@ -77,10 +77,9 @@ typedef struct Segment { struct Segment *below; Value *end; Value at[]; } Segmen
 struct Vm {
     TensorContext tensors;    /* its error is the error */
     atomic_uint flags;        /* nonzero: an interrupt was asked for */
-    Frame *frame;             /* frames[0..n_frames) */
-    int n_frames, frame_room;
+    Frame *frame;             /* frame[0..n_frames) of MAX_FRAMES: they never move */
+    int n_frames;
     Segment *segment, *spare;
-    Value *top;
     int c_depth;
     bool training;
     bool exiting;

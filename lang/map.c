@@ -47,14 +47,18 @@ void map_free(Map *map)
 
 static inline bool is_entry(const MapEntry *entry, Value key, uint32_t hash)
 {
-    if (entry->hash != hash || entry->key.tag != key.tag)
+    if (entry->key.tag != key.tag || entry->hash != hash)
         return false;
-    return key.tag == TAG_INT || key.tag == TAG_STRING ? entry->key.i == key.i || value_same(entry->key, key)
-                                                       : value_same(entry->key, key);
+    if (entry->key.i == key.i)
+        return true;
+    if (key.tag == TAG_STRING)
+        return entry->key.string->length == key.string->length &&
+               !memcmp(entry->key.string->text, key.string->text, key.string->length);
+    return key.tag != TAG_INT && value_same(entry->key, key);
 }
 
 /* The entry of [key], or -1; *at is its slot, or the slot where it would go. */
-static inline int64_t find(const Map *map, Value key, uint32_t hash, int64_t *at)
+static int64_t find(const Map *map, Value key, uint32_t hash, int64_t *at)
 {
     if (!map->n_slots) {
         for (int64_t i = 0; i < map->used; i++)
@@ -153,6 +157,8 @@ bool map_set_take(Map *map, Value key, Value owned)
 static int64_t entry_of(const Map *map, Value key)
 {
     int64_t at;
+    if (key.tag == TAG_INT || key.tag == TAG_STRING)
+        return map->count ? find(map, key, value_hash(key), &at) : -1;
     key = map_key(key);
     return map->count && value_hashable(key) ? find(map, key, value_hash(key), &at) : -1;
 }

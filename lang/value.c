@@ -241,13 +241,23 @@ static uint32_t mix(uint64_t x)
     return (uint32_t)x;
 }
 
+static uint32_t hash_int(int64_t i)
+{
+    uint64_t x = (uint64_t)i + 1;
+    return (uint32_t)((x ^ x >> 32) * 0x9e3779b97f4a7c15u >> 32);
+}
+
 uint32_t text_hash(const char *text, size_t length)
 {
-    uint32_t h = 2166136261u;
-    for (size_t i = 0; i < length; i++)
-        h = (h ^ (unsigned char)text[i]) * 16777619u;
-    h = mix(h);
-    return h ? h : 1;
+    uint64_t h = length, word;
+    for (size_t at = 0; at < length; at += sizeof word) {
+        word = 0;
+        memcpy(&word, text + at, length - at < sizeof word ? length - at : sizeof word);
+        h = (h ^ word) * 0x9e3779b97f4a7c15u;
+        h ^= h >> 29;
+    }
+    uint32_t mixed = mix(h);
+    return mixed ? mixed : 1;
 }
 
 bool value_hashable(Value v)
@@ -266,7 +276,10 @@ bool value_hashable(Value v)
 
 uint32_t value_hash(Value v)
 {
-    v = map_key(v);
+    if (v.tag == TAG_SCALAR)
+        v = map_key(v);
+    if (v.tag == TAG_INT)
+        return hash_int(v.i);
     if (v.tag == TAG_STRING) {
         if (!v.string->hash)
             v.string->hash = text_hash(v.string->text, v.string->length);
@@ -278,7 +291,7 @@ uint32_t value_hash(Value v)
             h = mix(((uint64_t)h << 32) ^ value_hash(v.list->at[i]));
         return h;
     }
-    return mix(v.tag == TAG_BOOL ? (v.b ? 3u : 2u) : (uint64_t)v.i + 0x9e3779b97f4a7c15u);
+    return mix(v.tag == TAG_BOOL ? (v.b ? 3u : 2u) : (uint64_t)v.i);
 }
 
 /* ---- equality ---- */

@@ -109,16 +109,22 @@ static bool unwind(Vm *vm)
     }
 }
 
+/* Whether a call with [n] arguments at [base] only needs a frame: nothing to bind, and room. */
+static inline bool enters_plainly(const Vm *vm, const Proto *callee, const Value *base, int n)
+{
+    return callee->simple && n == callee->n_params && vm->n_frames < MAX_FRAMES &&
+           callee->n_registers <= vm->segment->end - base;
+}
+
 #define A r[CODE_A(w)]
 #define B r[CODE_B(w)]
 #define C r[CODE_C(w)]
 #define FLAG(f) ((w) & (Code)(f) << 8)
 #define NEXT() do { w = *pc++; goto *label[w & 255u]; } while (0)
-#define SAVE() (vm->frame[vm->n_frames - 1].pc = pc)
+#define SAVE() (frame->pc = pc)
 #define LOAD() do { \
-        const Frame *frame_ = &vm->frame[vm->n_frames - 1]; \
-        proto = frame_->proto; pc = frame_->pc; r = frame_->base; k = proto->constants; \
-        vm->top = r + proto->n_registers; \
+        frame = &vm->frame[vm->n_frames - 1]; \
+        proto = frame->proto; pc = frame->pc; r = frame->base; k = proto->constants; \
     } while (0)
 #define TRY(call) do { if (UNLIKELY(!(call))) goto fail; } while (0)
 #define POLL() do { if (UNLIKELY(atomic_load_explicit(&vm->flags, memory_order_relaxed))) goto interrupted; } while (0)
@@ -173,6 +179,8 @@ bool vm_run(Vm *vm)
     Value *r;
     const Value *k, *x, *y;
     const Proto *proto;
+    Frame *frame;
+    FunctionObject *function;
     Code w;
     int operation;
     Value made;
@@ -248,7 +256,7 @@ op_SET_FUNCTION: {
     NEXT();
 }
 op_GET_CAPTURE: {
-    Value v = vm->frame[vm->n_frames - 1].function->value[CODE_B(w)];
+    Value v = frame->function->value[CODE_B(w)];
     if (UNLIKELY(v.tag == TAG_UNDEFINED)) {
         vm_fail(vm, ERROR_name, "", "%s had no value when this function was made", k[CODE_C(w)].string->text);
         goto fail;
@@ -257,10 +265,10 @@ op_GET_CAPTURE: {
     NEXT();
 }
 op_COPY_CAPTURE:
-    put(&A, value_retain(vm->frame[vm->n_frames - 1].function->value[CODE_B(w)]));
+    put(&A, value_retain(frame->function->value[CODE_B(w)]));
     NEXT();
 op_LATE_CAPTURE:
-    made = vm->frame[vm->n_frames - 1].function->value[CODE_B(w)];
+    made = frame->function->value[CODE_B(w)];
     if (made.tag == TAG_UNDEFINED) {
         SAVE();
         TRY(global_get(vm, proto->module, CODE_C(w), &made));
@@ -268,7 +276,7 @@ op_LATE_CAPTURE:
     put(&A, value_retain(made));
     NEXT();
 op_CALLEE_CAPTURE:
-    made = vm->frame[vm->n_frames - 1].function->value[CODE_B(w)];
+    made = frame->function->value[CODE_B(w)];
     if (made.tag != TAG_FUNCTION && !value_callable(made)) {
         SAVE();
         TRY(callee_or(vm, proto->module, CODE_C(w), &made));
@@ -284,7 +292,7 @@ op_CALLEE_LOCAL:
     put(&A, value_retain(made));
     NEXT();
 op_OWN_FUNCTION: {
-    FunctionObject *own = vm->frame[vm->n_frames - 1].function;
+    FunctionObject *own = frame->function;
     own->refs++;
     put(&A, (Value){.tag = TAG_FUNCTION, .function = own});
     NEXT();
@@ -300,6 +308,10 @@ op_GET_FIELD: {
 }
 op_SET_FIELD:
     made = FLAG(KILL_A) ? take(&A) : copy(&A);
+    if (LIKELY(!value_is_heap(made) && object_field_kind(B.object, (int)CODE_C(w)) == FIELD_PLAIN)) {
+        put(&B.object->field[CODE_C(w)], made);
+        NEXT();
+    }
     TRY(object_store_take(vm, B.object, (int)CODE_C(w), made));
     NEXT();
 op_INIT_FIELD:
@@ -599,29 +611,12 @@ op_SET_PATH_GLOBAL:
 
     /* ---- calls ---- */
 op_CALL:
-    if (LIKELY(A.tag == TAG_FUNCTION && A.function->kind == FUNCTION_CLOSURE)) {
-        FunctionObject *function = A.function;
-        Proto *callee = function->proto;
-        Value *base = &A + 1;
-        if (LIKELY(callee->simple && (int)CODE_B(w) == callee->n_params && vm->n_frames < vm->frame_room &&
-                   callee->n_registers <= vm->segment->end - base)) {
-            SAVE();
-            Frame *frame = &vm->frame[vm->n_frames++];
-            frame->function = function;
-            frame->proto = callee;
-            frame->base = base;
-            frame->result = &A;
-            frame->flags = 0;
-            proto = callee;
-            pc = callee->code + callee->entry;
-            r = base;
-            k = callee->constants;
-            vm->top = r + callee->n_registers;
-            POLL();
-            NEXT();
-        }
-    }
     SAVE();
+    if (LIKELY(A.tag == TAG_FUNCTION && A.function->kind == FUNCTION_CLOSURE)) {
+        function = A.function;
+        if (LIKELY(enters_plainly(vm, function->proto, &A + 1, (int)CODE_B(w))))
+            goto enter;
+    }
     if (A.tag == TAG_FUNCTION && A.function->takes == (int)CODE_B(w)) {
         TRY(A.function->native->run(vm, &A + 1, &made));
         for (Value *v = &A + CODE_B(w); v > &A; v--)
@@ -635,9 +630,28 @@ op_CALL_SITE:
     SAVE();
     TRY(call_begin_named(vm, &A, &A + 1, (int)CODE_B(w), 0, &proto->sites[CODE_C(w)], &A, &entered));
     goto called;
-op_CALL_METHOD:
+op_CALL_METHOD: {
+    Site *site = &proto->sites[CODE_C(w)];
+    const Object *object = (&A)[1].object;
     SAVE();
-    TRY(method_begin(vm, proto, &A, (int)CODE_B(w), &proto->sites[CODE_C(w)], &entered));
+    if (LIKELY((&A)[1].tag == TAG_OBJECT && object->model->id == site->model_id && site->is_method && site->plain &&
+               !object->mode)) {
+        function = object->model->method[site->index].function;
+        if (LIKELY(enters_plainly(vm, function->proto, &A + 1, (int)CODE_B(w))))
+            goto enter;
+    }
+    TRY(method_begin(vm, proto, &A, (int)CODE_B(w), site, &entered));
+    goto called;
+}
+enter:                        /* [function], with its registers behind A, where the result goes */
+    vm->n_frames++;
+    *++frame = (Frame){.function = function, .proto = function->proto, .base = &A + 1, .result = &A};
+    proto = function->proto;
+    pc = proto->code + proto->entry;
+    r = frame->base;
+    k = proto->constants;
+    POLL();
+    NEXT();
 called:
     if (entered) {
         LOAD();
@@ -654,7 +668,6 @@ leave: {
     for (Value *v = r; v < end; v++)
         if (value_is_heap(*v))
             drop(v);
-    const Frame *frame = &vm->frame[vm->n_frames - 1];
     Value *result = frame->result;
     unsigned flags = frame->flags;
     if (UNLIKELY(flags))
