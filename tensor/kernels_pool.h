@@ -5,15 +5,16 @@
 
 #include <stdint.h>
 
-#define POOL_ROW 64           /* windows a call takes at most */
+/* Windows of size[0] x size[1] x size[2] elements, line[i] apart along axis i; the next window is [step] further. */
+typedef struct PoolWindow { int32_t size[3], line[3], step; } PoolWindow;
 
-/* Where the largest element lies in each of [n] windows of kh x kw, [step] apart, all inside an image [_, w]; the
-   first one's first element is x[start]. The first NaN is larger than all. */
+/* The largest element of each of [n] windows that lie inside an image, and its place there; the first window's first
+   element is x[start], and what lies before x[end] may be read. The first NaN is larger than all. */
 typedef struct PoolTable {
-    void (*largest_f32)(const float *x, int32_t w, int32_t kh, int32_t kw, int32_t step, int32_t start, int32_t n,
-                        int32_t *to);
-    void (*largest_f64)(const double *x, int32_t w, int32_t kh, int32_t kw, int32_t step, int32_t start, int32_t n,
-                        int32_t *to);
+    void (*largest_f32)(const PoolWindow *window, const float *x, int32_t end, int32_t start, int32_t n, float *to,
+                        int32_t *place);
+    void (*largest_f64)(const PoolWindow *window, const double *x, int32_t end, int32_t start, int32_t n, double *to,
+                        int32_t *place);
 } PoolTable;
 
 #endif
