@@ -82,16 +82,16 @@ bool native_same(Vm *vm, const Value *args, Value *result)
 /* ---- numbers ---- */
 
 /* The whole text as a number; spaces around it do not count. */
-static bool parse_number(Vm *vm, const char *function, const String *text, Value *result)
+static bool parse_number(Vm *vm, const char *function, const String *text, int base, Value *result)
 {
     const char *at = text->text, *end = at + text->length;
     char *after;
     while (at < end && strchr(" \t\r\n", *at)) at++;
     while (end > at && strchr(" \t\r\n", end[-1])) end--;
-    bool digits = end > at && strspn(at, "+-0123456789_.eEinfa") >= (size_t)(end - at);
+    bool digits = end > at && (base != 10 || strspn(at, "+-0123456789_.eEinfa") >= (size_t)(end - at));
     errno = 0;
     if (strcmp(function, "int") == 0) {
-        long long number = strtoll(at, &after, 10);
+        long long number = strtoll(at, &after, base);
         if (digits && after == end && errno == ERANGE) {
             return vm_fail(vm, ERROR_overflow, function, "\"%.60s\" does not fit an int of 64 bits", text->text);
         }
@@ -100,6 +100,7 @@ static bool parse_number(Vm *vm, const char *function, const String *text, Value
         *result = value_float(strtod(at, &after));
     }
     if (digits && after == end) return true;
+    if (base != 10) return vm_fail(vm, ERROR_value, function, "\"%.60s\" is no int in base %d", text->text, base);
     return vm_fail(vm, ERROR_value, function, "\"%.60s\" is no %s", text->text,
                    strcmp(function, "int") ? "number" : "int");
 }
@@ -117,7 +118,9 @@ static Value plain_number(Value v)
 
 bool native_int(Vm *vm, const Value *args, Value *result)
 {
-    if (args[0].tag == TAG_STRING) return parse_number(vm, "int", args[0].string, result);
+    int64_t base = args[1].i;
+    if (base < 2 || base > 36) return vm_fail(vm, ERROR_value, "int", "base goes from 2 to 36, got %lld", (long long)base);
+    if (args[0].tag == TAG_STRING) return parse_number(vm, "int", args[0].string, (int)base, result);
     Value v = plain_number(args[0]);
     if (v.tag != TAG_INT && v.tag != TAG_FLOAT) return native_wants(vm, "int", "x", "a number or a string", v);
     *result = v;
@@ -132,7 +135,7 @@ bool native_int(Vm *vm, const Value *args, Value *result)
 
 bool native_float(Vm *vm, const Value *args, Value *result)
 {
-    if (args[0].tag == TAG_STRING) return parse_number(vm, "float", args[0].string, result);
+    if (args[0].tag == TAG_STRING) return parse_number(vm, "float", args[0].string, 10, result);
     Value v = plain_number(args[0]);
     if (v.tag != TAG_INT && v.tag != TAG_FLOAT) return native_wants(vm, "float", "x", "a number or a string", v);
     *result = v.tag == TAG_INT ? value_float((double)v.i) : v;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Natives that touch the world: time, the command line, the environment, files that exist, the random state. */
-#include <errno.h>
+/* Natives that touch the world: time, the command line, the environment, files that come with it, the random state. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +9,6 @@
 
 #include "builtins.h"
 #include "lang.h"
-#include "utf8.h"
 
 #ifndef PKGDATADIR
 #define PKGDATADIR "/usr/local/share/tessera"
@@ -83,14 +81,6 @@ bool native_input(Vm *vm, const Value *args, Value *result)
     return native_give(vm, string, result);
 }
 
-bool native_exists(Vm *vm, const Value *args, Value *result)
-{
-    struct stat info;
-    (void)vm;
-    *result = value_bool(stat(args[0].string->text, &info) == 0);
-    return true;
-}
-
 bool native_seed(Vm *vm, const Value *args, Value *result)
 {
     TensorContext *ctx = vm_tensors(vm);
@@ -98,49 +88,6 @@ bool native_seed(Vm *vm, const Value *args, Value *result)
     ctx->counter = 0;
     *result = VALUE_NONE;
     return true;
-}
-
-/* ---- text files ---- */
-
-static bool file_fails(Vm *vm, const char *function, const char *path)
-{
-    return vm_fail(vm, ERROR_io, function, "%.200s: %s", path, strerror(errno));
-}
-
-bool native_remove_file(Vm *vm, const Value *args, Value *result)
-{
-    *result = VALUE_NONE;
-    return unlink(args[0].string->text) == 0 || file_fails(vm, "remove_file", args[0].string->text);
-}
-
-bool native_read_text(Vm *vm, const Value *args, Value *result)
-{
-    const char *path = args[0].string->text;
-    FILE *file = fopen(path, "rb");
-    if (!file) return file_fails(vm, "read_text", path);
-    Text text = {0};
-    char block[4096];
-    size_t n;
-    while ((n = fread(block, 1, sizeof block, file)) > 0) text_add(&text, block, n);
-    bool failed = ferror(file) != 0;
-    fclose(file);
-    size_t bad = failed || !text.at ? 0 : utf8_check(text.at, text.length);
-    if (!failed && (!text.at || bad == text.length)) return native_give_text(vm, &text, result);
-    text_free(&text);
-    if (failed) return file_fails(vm, "read_text", path);
-    return vm_fail(vm, ERROR_format, "read_text", "%.200s: byte %zu is no UTF-8", path, bad);
-}
-
-bool native_write_text(Vm *vm, const Value *args, Value *result)
-{
-    const String *text = args[0].string;
-    const char *path = args[1].string->text;
-    *result = VALUE_NONE;
-    FILE *file = fopen(path, "wb");
-    if (!file) return file_fails(vm, "write_text", path);
-    bool fine = fwrite(text->text, 1, text->length, file) == text->length;
-    fine = fclose(file) == 0 && fine;
-    return fine || file_fails(vm, "write_text", path);
 }
 
 /* ---- files that come with Tessera ---- */

@@ -265,11 +265,11 @@ bool file_reopen(FileWriter *w)
     return w->fd >= 0 || file_errno(w->ctx, "save", w->path, "cannot be written");
 }
 
-bool file_commit(FileWriter *w)
+static bool commit(FileWriter *w, bool durable)
 {
     if (!flush(w))
         return false;
-    if (fsync(w->fd) != 0)
+    if (durable && fsync(w->fd) != 0)
         return file_errno(w->ctx, "save", w->path, "cannot be written");
     int fd = w->fd;
     w->fd = -1;
@@ -277,10 +277,16 @@ bool file_commit(FileWriter *w)
         return file_errno(w->ctx, "save", w->path, "cannot be written");
     if (rename(w->temporary, w->target) != 0)
         return file_errno(w->ctx, "save", w->path, "cannot be replaced");
-    sync_folder(w->target);
+    if (durable)
+        sync_folder(w->target);
     free(w->temporary);
     w->temporary = NULL;
     return true;
+}
+
+bool file_commit(FileWriter *w)
+{
+    return commit(w, true);
 }
 
 void file_abort(FileWriter *w)
@@ -293,4 +299,21 @@ void file_abort(FileWriter *w)
     free(w->target);
     w->fd = -1;
     w->temporary = w->target = NULL;
+}
+
+bool runtime_write_file(TensorContext *ctx, const char *verb, const char *path, const void *data, size_t bytes)
+{
+    FileWriter w = {.ctx = ctx, .path = path, .fd = -1};
+    struct stat st;
+    bool device = stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode), ok;
+    if (device) {
+        w.fd = open(path, O_WRONLY | O_CLOEXEC);
+        ok = w.fd >= 0 ? write_out(&w, data, bytes) : file_errno(ctx, "save", path, "cannot be written");
+    } else {
+        ok = file_begin(&w, ctx, path) && file_write(&w, data, bytes) && commit(&w, false);
+    }
+    file_abort(&w);
+    if (!ok)
+        snprintf(ctx->error.op, sizeof ctx->error.op, "%s", verb);
+    return ok;
 }

@@ -262,6 +262,9 @@ int64_t runtime_live_tensors(void);
    every misuse. */
 bool runtime_keeps_memory(void);
 double runtime_measure_gflops(TensorContext *context, int threads);    /* f32 GEMM */
+/* Replaces a file by these bytes at once or not at all, without waiting for the disk; writes into devices and pipes.
+   Errors name [verb]. */
+bool runtime_write_file(TensorContext *context, const char *verb, const char *path, const void *data, size_t bytes);
 /* The folder of the running program, "" when unknown. */
 void runtime_program_folder(char *folder, size_t size);
 /* Opens an optional part of Tessera ("repl", "media" …) from beside the program or the library folder and returns its
