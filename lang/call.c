@@ -72,6 +72,7 @@ void vm_free(Vm *vm)
     free(vm->natives);
     text_free(&vm->scratch);
     regex_cache_free(vm->native_state.regex);
+    value_release(vm->native_state.places);
     names_free(vm->names);
     free(vm);
 }

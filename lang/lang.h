@@ -25,10 +25,22 @@ typedef struct ProgressState {   /* one line of progress; [done] closes it, kept
     bool done, failed;
 } ProgressState;
 
+/* One thing in several forms, "text/plain" first; a front end shows the best it can. Bytes end in a 0 that does not
+   count. With an [id] above 0 it takes the place of what was shown under that id, if [update]. */
+typedef struct DisplayForm { const char *mime, *data; size_t length; } DisplayForm;
+typedef struct Display {
+    int count;
+    DisplayForm *form;
+    int id;
+    bool update;
+} Display;
+
 typedef struct SessionConfig {
     void *user;                                                            /* passed to every callback */
     void (*output)(void *user, OutputStream stream, const char *text, size_t length);
     void (*progress)(void *user, const ProgressState *state);              /* NULL: silent */
+    void (*display)(void *user, const Display *display);                   /* NULL: its text goes to output */
+    const char *forms;                                                     /* mime types it can show besides text, by spaces */
     char *(*input)(void *user, const char *prompt);                        /* malloc'ed line or NULL at the end; may be NULL */
     const char *library;                                                   /* read library sources from here; NULL: embedded */
     int width;                                                             /* columns for tables; 0: 80 */
@@ -50,6 +62,7 @@ typedef struct EvalResult {
     EvalStatus status;
     int exit_code;         /* EVAL_EXIT: of exit(n) */
     char *text;            /* the echoed value, without a final newline, or NULL */
+    Display *display;      /* the same in all forms, or NULL */
     char *error;           /* the rendered error, or NULL */
     char *error_kind;      /* "shape", … or NULL */
     char *error_message;   /* one line, or NULL */
@@ -93,6 +106,7 @@ bool session_doctor(const SessionConfig *config);
 
 void session_interrupt(Session *session);            /* from any thread or a signal handler */
 void session_set_width(Session *session, int columns);
+void session_set_forms(Session *session, const char *forms);   /* kept, not copied */
 
 #pragma GCC visibility pop
 

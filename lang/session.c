@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "display.h"
 #include "embedded.h"
 #include "suggest.h"
 
@@ -46,6 +47,11 @@ void session_free(Session *session)
 
 long long session_live_objects(void) { return (long long)value_live_objects(); }
 void session_interrupt(Session *session) { atomic_store(&session->vm->flags, 1); }
+void session_set_forms(Session *session, const char *forms)
+{
+    session->config.forms = forms;
+}
+
 void session_set_width(Session *session, int columns) { session->config.width = columns > 0 ? columns : 80; }
 
 const SessionConfig *vm_config(const Vm *vm) { return &vm->session->config; }
@@ -77,6 +83,7 @@ Value vm_script_arguments(Vm *vm)
 void eval_result_clear(EvalResult *result)
 {
     free(result->text);
+    display_free(result->display);
     free(result->error);
     free(result->error_kind);
     free(result->error_message);
@@ -124,18 +131,9 @@ static EvalStatus fail_syntax(Session *session, const Parse *parse, EvalResult *
 
 static bool echo(Session *session, Value value, EvalResult *result)
 {
-    Text text = {0};
-    if (!value_repr(session->vm, value, &text)) {
-        text_free(&text);
-        return false;
-    }
-    text_add(&text, "", 1);
-    if (text.failed) {
-        text_free(&text);
-        return vm_out_of_memory(session->vm);
-    }
-    result->text = text.at;
-    return true;
+    result->display = display_of(session->vm, value);
+    result->text = result->display ? strdup(result->display->form[0].data) : NULL;
+    return result->text || (result->display && vm_out_of_memory(session->vm));
 }
 
 /* `_` is the last value at the prompt. */

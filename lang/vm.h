@@ -57,6 +57,7 @@ typedef struct NativeState {
     struct Progress *progress;                             /* the innermost one that runs (builtin_progress.c) */
     int n_progress;                                        /* how many were ever begun */
     struct RegexCache *regex;                              /* compiled patterns (builtin_regex.c) */
+    Value places;                                          /* map: names given to display() -> their numbers */
 } NativeState;
 NativeState *vm_native_state(Vm *vm);
 void regex_cache_free(struct RegexCache *cache);

@@ -72,6 +72,55 @@ static void test_eval(void)
     session_free(s);
 }
 
+static char displayed[1024];
+
+/* "id[+] mime=data mime=data", + for an update. */
+static void on_display(void *user, const Display *display)
+{
+    (void)user;
+    size_t used = strlen(displayed);
+    used += (size_t)snprintf(displayed + used, sizeof displayed - used, "%d%s", display->id, display->update ? "+" : "");
+    for (int i = 0; i < display->count; i++)
+        used += (size_t)snprintf(displayed + used, sizeof displayed - used, " %s=%s", display->form[i].mime,
+                                 display->form[i].data);
+    snprintf(displayed + used, sizeof displayed - used, ";");
+}
+
+static void expect_display(Session *session, const char *code, const char *wanted)
+{
+    displayed[0] = 0;
+    eval(session, code);
+    if (!tap_ok(strcmp(displayed, wanted) == 0, "shown: %s", code))
+        tap_note("wanted %s, got %s", wanted, displayed);
+}
+
+static void test_display(void)
+{
+    SessionConfig config = {.output = output, .width = 80, .display = on_display, .forms = "image/svg+xml text/html"};
+    Session *s = session_new(&config);
+    expect_display(s, "display([1, 2])", "0 text/plain=[1, 2];");
+    expect(s, "pic = {show: () -> ({\"image/svg+xml\": () -> \"<svg/>\", \"text/plain\": \"a picture\", \"image/png\": "
+              "() -> { throw \"not asked for\" }})}; 1", "1");
+    expect_display(s, "display(pic)", "0 text/plain=a picture image/svg+xml=<svg/>;");
+    expect_display(s, "for i in 0..3 { display(\"step {i}\", \"run\") }; display(3, \"other\")",
+                   "1 text/plain=\"step 0\";1+ text/plain=\"step 1\";1+ text/plain=\"step 2\";2 text/plain=3;");
+    expect(s, "pic", "a picture");
+    expect(s, "model Twice(x) { fn show() = {show: () -> x} }", "");
+    expect(s, "Twice(pic)", "a picture");
+    expect(s, "Twice(\"bare\")", "bare");
+    session_set_forms(s, "image/png");
+    expect(s, "pic", "[thrown]");
+    expect(s, "model Endless() { fn show() = Endless() }\nEndless()", "[recursion]");
+    expect(s, "display({show: () -> ({\"text/plain\": 3})})", "[type]");
+    EvalResult result;
+    const char *code = "{show: () -> ({\"image/png\": u8([137, 80, 0, 71])})}";
+    session_eval(s, "<test>", code, strlen(code), EVAL_INTERACTIVE, &result);
+    tap_ok(result.display && result.display->count == 2 && result.display->form[1].length == 4 &&
+           memcmp(result.display->form[1].data, "\211P\0G", 5) == 0, "the echo has all forms, bytes as they are");
+    eval_result_clear(&result);
+    session_free(s);
+}
+
 static void *interrupt_later(void *session)
 {
     struct timespec pause = {0, 50 * 1000 * 1000};
@@ -222,6 +271,7 @@ static void test_options(void)
 int main(void)
 {
     test_eval();
+    test_display();
     test_interrupt();
     test_assist();
     test_options();

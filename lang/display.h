@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Values as a front end can show them. Whoever wants a value to look like something gives it a method show() (an
+   object) or a function under "show" (a map). It gives another value to be shown instead, or a map from mime types to
+   contents: strings, u8 tensors for bytes, or functions that make them and are called only for a form that the front
+   end asked for (SessionConfig.forms). */
+#ifndef TESSERA_DISPLAY_H
+#define TESSERA_DISPLAY_H
+
+#include "lang.h"
+#include "vm.h"
+
+/* The forms of [v] that the front end can show, "text/plain" among them; NULL with the error set. */
+Display *display_of(Vm *vm, Value v);
+void display_free(Display *display);
+/* Hands it to the front end, or writes its text where there is no callback. */
+void display_send(Vm *vm, const Display *display);
+
+#endif
