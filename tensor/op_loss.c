@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Losses: cross_entropy fused with its softmax, the others composed of ops. All give the mean as one number. Shapes
-   must be equal: a loss that broadcasts computes something else than was meant, so that is an error here. */
+/* The usual case of cross_entropy, fused with its softmax: the mean as one number. All other losses are composed in the
+   language (lang/prelude/losses.tsr). Shapes must be equal: a loss that broadcasts computes something else than was
+   meant, so that is an error. */
 #include <math.h>
 #include <string.h>
 
@@ -28,8 +29,6 @@ static bool same_shapes(OpCall *call)
     error_hint(&call->ctx->error, "a loss does not broadcast; reshape one side, or write mean((a - b)^2)");
     return false;
 }
-
-bool shape_loss(OpCall *call) { return same_shapes(call); }
 
 /* ---- cross-entropy ---- */
 
@@ -131,7 +130,7 @@ static bool check_labels(OpCall *call, const EntropyJob *job, int64_t rows)
     return true;
 }
 
-bool cross_entropy_run(OpCall *call)
+bool softmax_cross_entropy_run(OpCall *call)
 {
     int64_t rows = call->in[0]->shape[0], n = call->in[0]->shape[1];
     EntropyInputs in = { NULL, NULL };
@@ -175,7 +174,7 @@ static Tensor *row_op(Scope *s, OpId id, Tensor *x)
     return x ? s_op(s, id, 1, &x, attr, 0) : NULL;
 }
 
-bool cross_entropy_grad(GradCall *g)
+bool softmax_cross_entropy_grad(GradCall *g)
 {
     if (!grad_recording(g)) return cross_entropy_fused(g);
     Scope *s = g->s;
@@ -201,86 +200,4 @@ bool cross_entropy_grad(GradCall *g)
         g->dx[1] = s_cast(s, s_mul(s, s_scale(s, p, smoothing - 1.0), scale), g->in_spec[1].dtype);
     }
     return g->ctx->error.kind == ERROR_NONE;
-}
-
-/* ---- composed losses ---- */
-
-static Tensor *mean_of(Scope *s, Tensor *x)
-{
-    Attr attr[2] = { attr_none(), attr_bool(false) };
-    return x ? s_op(s, OP_mean, 1, &x, attr, 0) : NULL;
-}
-
-static bool composed(OpCall *call, Scope *s, Tensor *y)
-{
-    call->out[0] = tensor_retain(y);
-    scope_clear(s);
-    return y != NULL;
-}
-
-bool mse_loss_run(OpCall *call)
-{
-    Scope s;
-    scope_init(&s, call->ctx);
-    return composed(call, &s, mean_of(&s, s_unary(&s, OP_square, s_sub(&s, call->in[0], call->in[1]))));
-}
-
-bool l1_loss_run(OpCall *call)
-{
-    Scope s;
-    scope_init(&s, call->ctx);
-    return composed(call, &s, mean_of(&s, s_unary(&s, OP_abs, s_sub(&s, call->in[0], call->in[1]))));
-}
-
-/* d (|x| - d / 2) with d = min(|x|, beta): x^2 / 2 near 0, a line of slope beta outside */
-bool huber_loss_run(OpCall *call)
-{
-    double beta = call->attr[0].num;
-    if (!(beta > 0.0)) return op_error(call, ERROR_value, "beta must be positive, got %g", beta);
-    Scope scope, *s = &scope;
-    scope_init(s, call->ctx);
-    Tensor *distance = s_unary(s, OP_abs, s_sub(s, call->in[0], call->in[1]));
-    Tensor *near = s_binary(s, OP_minimum, distance, s_const(s, beta));
-    return composed(call, s, mean_of(s, s_mul(s, near, s_sub(s, distance, s_scale(s, near, 0.5)))));
-}
-
-/* -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)) = softplus(x) - t x */
-bool bce_with_logits_run(OpCall *call)
-{
-    Scope scope, *s = &scope;
-    scope_init(s, call->ctx);
-    Tensor *x = call->in[0];
-    return composed(call, s, mean_of(s, s_sub(s, s_unary(s, OP_softplus, x), s_mul(s, call->in[1], x))));
-}
-
-/* ---- nll ---- */
-
-bool shape_nll_loss(OpCall *call)
-{
-    const Tensor *x = call->in[0], *label = call->in[1];
-    if (!needs_float(call, 0)) return false;
-    if (x->ndim != 2)
-        return op_error(call, ERROR_shape, "log-probabilities must be [n, classes], got %d axes", x->ndim);
-    if (!has_labels(label))
-        return op_error(call, ERROR_dtype, "labels must be ints, got %s", dtype_name((Dtype)label->dtype));
-    if (label->ndim != 1 || label->shape[0] != x->shape[0])
-        return op_error(call, ERROR_shape, "%lld rows need labels [%lld]", (long long)x->shape[0],
-                        (long long)x->shape[0]);
-    for (int64_t i = 0; i < label->shape[0]; i++) {
-        int64_t at = tensor_item_int(label, i);
-        if (at < 0 || at >= x->shape[1])
-            return op_error(call, ERROR_index, "label %lld at %lld is outside 0..%lld", (long long)at, (long long)i,
-                            (long long)x->shape[1]);
-    }
-    return true;
-}
-
-bool nll_loss_run(OpCall *call)
-{
-    Scope scope, *s = &scope;
-    scope_init(s, call->ctx);
-    Tensor *in[2] = { call->in[0], s_unsqueeze(s, call->in[1], 1) };
-    Attr axis = attr_int(1);
-    Tensor *picked = in[1] ? s_op(s, OP_gather, 2, in, &axis, 0) : NULL;
-    return composed(call, s, s_neg(s, mean_of(s, picked)));
 }
