@@ -269,26 +269,45 @@ static bool has_sizes(const Signature *signature)
     return false;
 }
 
-bool op_apply(Vm *vm, const OpDef *def, int n_args, const Value *args, int n_named, const NamedValue *named,
-              Value *result)
+static bool bind_call(Call *call, int n_args, const Value *args, int n_named, const NamedValue *named)
 {
-    Call call = {.vm = vm, .ctx = vm_tensors(vm), .def = def, .signature = op_signature(def)};
     char sizes[SIZES_ROOM];
     NamedValue kept[SIGNATURE_MAX + 1];
     Value joined = VALUE_UNDEFINED;
-    if (n_named > 0 && n_named <= SIGNATURE_MAX && has_sizes(call.signature)) {
-        if (!join_sizes(&call, &n_named, named, kept, sizes)) return false;
+    if (n_named > 0 && n_named <= SIGNATURE_MAX && has_sizes(call->signature)) {
+        if (!join_sizes(call, &n_named, named, kept, sizes)) return false;
         if (sizes[0]) {
             joined = string_from(sizes);
-            if (joined.tag == TAG_UNDEFINED) return vm_out_of_memory(vm);
+            if (joined.tag == TAG_UNDEFINED) return vm_out_of_memory(call->vm);
             kept[n_named++] = (NamedValue){"sizes", joined};
         }
         named = kept;
     }
-    bool fine = bind_signature(vm, op_name(def), call.signature, n_args, args, n_named, named, call.bound);
+    bool fine = bind_signature(call->vm, op_name(call->def), call->signature, n_args, args, n_named, named,
+                               call->bound);
     value_release(joined);
-    if (!fine) return false;
-    fine = call_bound(&call, result);
-    for (int i = 0; i < call.signature->count; i++) value_release(call.bound[i]);
+    return fine;
+}
+
+static void release_bound(Call *call)
+{
+    for (int i = 0; i < call->signature->count; i++) value_release(call->bound[i]);
+}
+
+bool op_binds(Vm *vm, const OpDef *def, int n_args, const Value *args, int n_named, const NamedValue *named)
+{
+    Call call = {.vm = vm, .ctx = vm_tensors(vm), .def = def, .signature = op_signature(def)};
+    bool fine = bind_call(&call, n_args, args, n_named, named);
+    if (fine) release_bound(&call);
+    return fine;
+}
+
+bool op_apply(Vm *vm, const OpDef *def, int n_args, const Value *args, int n_named, const NamedValue *named,
+              Value *result)
+{
+    Call call = {.vm = vm, .ctx = vm_tensors(vm), .def = def, .signature = op_signature(def)};
+    if (!bind_call(&call, n_args, args, n_named, named)) return false;
+    bool fine = call_bound(&call, result);
+    release_bound(&call);
     return fine;
 }

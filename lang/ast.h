@@ -165,6 +165,8 @@ typedef struct Parse {
     Source *source;
     NodeList statements;
     SyntaxError *errors;      /* first one first; NULL when fine */
+    Span *lost;               /* text that gave no statement, because of an error in it */
+    int n_lost, lost_room;
     bool incomplete;          /* the text ends inside something open: more input could mend it */
     int indent;               /* of the next line, in spaces, when incomplete */
 } Parse;

@@ -21,6 +21,9 @@ void bind_defaults_release(const Signature *signature, Value *fallback);
    value (0-d without gradient unboxed), several are a tuple. */
 bool op_apply(Vm *vm, const OpDef *def, int n_args, const Value *args, int n_named, const NamedValue *named, Value *result);
 
+/* Whether the arguments fit the row's parameters; the same errors. */
+bool op_binds(Vm *vm, const OpDef *def, int n_args, const Value *args, int n_named, const NamedValue *named);
+
 /* The slow path of the operators (arith.c): everything but int-int and float-float, which the VM does itself. Numbers,
    scalars, tensors, promoted lists; ++ on lists, strings, maps; comparisons; errors that say what to write instead. */
 bool arith_binary(Vm *vm, int operator_, Value a, Value b, Value *result);   /* enum Operator of ast.h */

@@ -288,6 +288,13 @@ static bool enter_in_place(Vm *vm, FunctionObject *function, Proto *proto, Value
     return check_missing(vm, proto, first) && push(vm, function, proto, base, result, 0);
 }
 
+bool call_bind(Vm *vm, const Proto *proto, Value *first, int n, const Value *args, int n_named, const NamedValue *named)
+{
+    Given given = {n, args, n_named, named};
+    return bind_positional(vm, proto, first, &given) && bind_named(vm, proto, first, &given) &&
+           check_missing(vm, proto, first);
+}
+
 static bool fits_in_place(const Vm *vm, const Proto *proto, const Value *base, int n)
 {
     return proto->simple && n <= proto->n_params && proto->n_registers < vm->segment->end - base;
@@ -543,10 +550,10 @@ static bool begin_by_site(Vm *vm, Value *callee, Value *args, int n, int extra, 
                        : call_begin_named(vm, callee, args, n, extra, site, result, entered);
 }
 
-static bool no_method(Vm *vm, Value v, const Site *site)
+bool call_no_method(Vm *vm, Value v, const char *name)
 {
     Suggest suggest;
-    suggest_start(&suggest, site->name);
+    suggest_start(&suggest, name);
     if (v.tag == TAG_OBJECT) {
         const Proto *model = v.object->model->constructor;
         for (int i = 0; i < model->n_methods; i++)
@@ -558,20 +565,20 @@ static bool no_method(Vm *vm, Value v, const Site *site)
             if (native_defs[i].name[0] != '_')
                 suggest_offer(&suggest, native_defs[i].name);
     }
-    vm_fail(vm, ERROR_name, "", "%s has no method %s, and no function is called %s", value_type_name(v), site->name,
-            site->name);
+    vm_fail(vm, ERROR_name, "", "%s has no method %s, and no function is called %s", value_type_name(v), name,
+            name);
     Value member;
     bool found = true;
-    if (v.tag == TAG_MAP && map_get_text(v.map, site->name, &member)) {
-        error_hint(&vm->tensors.error, "to call what the map holds, write (m.%s)(…)", site->name);
+    if (v.tag == TAG_MAP && map_get_text(v.map, name, &member)) {
+        error_hint(&vm->tensors.error, "to call what the map holds, write (m.%s)(…)", name);
         return false;
     }
-    if (value_member(vm, v, site->name, &member, &found) && found) {
+    if (value_member(vm, v, name, &member, &found) && found) {
         value_release(member);
         suggest.best = NULL;
     }
     if (!suggest_hint(&suggest, &vm->tensors.error) && found)
-        error_hint(&vm->tensors.error, "it is no function: write .%s without ()", site->name);
+        error_hint(&vm->tensors.error, "it is no function: write .%s without ()", name);
     return false;
 }
 
@@ -636,7 +643,7 @@ bool method_begin(Vm *vm, const Proto *proto, Value *window, int n, Site *site, 
     if (!global_function(vm, proto->module, site->slot, &callee, &found))
         return false;
     if (!found)
-        return no_method(vm, window[1], site);
+        return call_no_method(vm, window[1], site->name);
     value_set(&window[0], value_retain(callee));
     return begin_by_site(vm, window, window + 1, n + 1, 1, site, window, entered);
 }

@@ -496,7 +496,8 @@ static bool pass(Check *k, bool expressions)
     for (int i = 0; i < c->n_rules; i++) {
         k->what = c->rule_name[i];
         k->input = i;
-        if (c->rule[i] && !check_value(k, c->rule[i], k->r[c->first_parameter + i]))
+        Value v = k->r[c->first_parameter + i];
+        if (c->rule[i] && v.tag != TAG_UNDEFINED && !check_value(k, c->rule[i], v))      /* unknown to a static check */
             return false;
     }
     return true;

@@ -97,6 +97,28 @@ void completions_clear(Completions *completions);
 /* The documentation of the name at the cursor as text (malloc'ed), or NULL. */
 char *session_inspect(Session *session, const char *text, size_t length, size_t cursor);
 
+/* What is wrong with a program, found without running it. The strings live as long as the call of the report. */
+typedef enum CheckSeverity { CHECK_ERROR, CHECK_WARNING } CheckSeverity;
+typedef struct CheckPlace {
+    const char *path;
+    size_t start, end;         /* bytes of that text, the end excluded */
+    int line, column;          /* 1 first; columns are codepoints */
+} CheckPlace;
+typedef struct CheckFinding {
+    CheckSeverity severity;
+    const char *kind;          /* of an error as at run time: "shape"; of a warning: "unread", "no-effect" … */
+    const char *message;       /* one line */
+    const char *hint;          /* or "" */
+    CheckPlace place;
+    const CheckPlace *related; /* inside the function that is called at [place], where it fails; or NULL */
+    const char *text;          /* all of it as it is printed, without a final newline */
+} CheckFinding;
+typedef void CheckReport(void *user, const CheckFinding *finding);
+/* Checks a text as the script [path] and reports what it finds in the text's order; files that it uses are looked at.
+   Nothing is run, and the session is as before. False: memory is out. */
+bool session_check(Session *session, const char *path, const char *text, size_t length, CheckReport *report,
+                   void *user);
+
 /* An optional part for front ends, such as "repl": its entry `tessera_module_NAME`; NULL with a malloc'ed *error. */
 void *session_open_module(const char *name, char **error);
 const char *session_version(void);

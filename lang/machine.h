@@ -117,6 +117,10 @@ void frame_pop(Vm *vm);                                                /* releas
 bool call_begin(Vm *vm, Value *callee, Value *args, int n, Value *result, bool *entered);
 bool call_begin_named(Vm *vm, Value *callee, Value *args, int n, int extra, const Site *site, Value *result,
                       bool *entered);
+/* Puts arguments where parameters are, from [first] on: retained; what a default will fill stays UNDEFINED. */
+bool call_bind(Vm *vm, const Proto *proto, Value *first, int n, const Value *args, int n_named,
+               const NamedValue *named);
+bool call_no_method(Vm *vm, Value v, const char *name);     /* false: the error of v.name(…) that nothing answers */
 /* The window is result, receiver, arguments. */
 bool method_begin(Vm *vm, const Proto *proto, Value *window, int n, Site *site, bool *entered);
 
@@ -189,6 +193,11 @@ bool module_member(Vm *vm, Module *module, const char *name, Value *out);
 bool module_use(Vm *vm, Module *user, const char *path, Value *out);
 bool module_is_standard(const char *name);
 char *module_read(Vm *vm, const char *path, size_t *length);           /* malloc'ed; NULL: error set */
+/* The error of a name that nothing has; [more] names are suggested first. Always false. */
+bool name_unknown(Vm *vm, const Module *module, const char *name, int n_more, const char *const *more);
+bool module_no_member(Vm *vm, const Module *module, const char *name);      /* the same for module.name */
+/* [path] beside the file [user] (NULL: none) that mentions it, in its shortest form; interned. NULL: error. */
+const char *module_path_beside(Vm *vm, const char *user, const char *path);
 const char *module_path(Vm *vm, const char *path);           /* as modules are cached and shown; NULL: error */
 bool callee_or(Vm *vm, Module *module, uint32_t slot, Value *callee);   /* the function of that name, if there is one */
 bool name_known(Vm *vm, const char *name);                   /* a builtin, op, prelude name or standard module */

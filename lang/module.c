@@ -363,13 +363,15 @@ static void offer_all(Suggest *suggest, const Module *module)
             suggest_offer(suggest, embedded_names[i].module);
 }
 
-static bool unknown_name(Vm *vm, const Module *module, const char *name)
+bool name_unknown(Vm *vm, const Module *module, const char *name, int n_more, const char *const *more)
 {
     Suggest suggest;
     for (int i = 0; i < embedded_name_count; i++)
         if (!strcmp(embedded_names[i].module, name))
             return vm_fail(vm, ERROR_type, "", "%s is a module: only its members are values", name);
     suggest_start(&suggest, name);
+    for (int i = 0; i < n_more; i++)
+        suggest_offer(&suggest, more[i]);
     offer_all(&suggest, module);
     vm_fail(vm, ERROR_name, "", "%s is not defined", name);
     suggest_hint(&suggest, &vm->tensors.error);
@@ -394,7 +396,7 @@ bool global_get(Vm *vm, Module *module, uint32_t slot, Value *out)
     if (!resolve_weak(vm, module, slot, &found))
         return false;
     *out = module->slot[slot].function;
-    return found || unknown_name(vm, module, module->slot[slot].name);
+    return found || name_unknown(vm, module, module->slot[slot].name, 0, NULL);
 }
 
 bool callee_or(Vm *vm, Module *module, uint32_t slot, Value *callee)
@@ -405,7 +407,7 @@ bool callee_or(Vm *vm, Module *module, uint32_t slot, Value *callee)
         return false;
     if (found)
         *callee = function;
-    return callee->tag != TAG_UNDEFINED || unknown_name(vm, module, module->slot[slot].name);
+    return callee->tag != TAG_UNDEFINED || name_unknown(vm, module, module->slot[slot].name, 0, NULL);
 }
 
 bool global_callee(Vm *vm, Module *module, uint32_t slot, Value *out)
@@ -418,7 +420,7 @@ bool global_callee(Vm *vm, Module *module, uint32_t slot, Value *out)
     return true;
 }
 
-static bool no_member(Vm *vm, const Module *module, const char *name)
+bool module_no_member(Vm *vm, const Module *module, const char *name)
 {
     Suggest suggest;
     suggest_start(&suggest, name);
@@ -440,11 +442,11 @@ bool module_member(Vm *vm, Module *module, const char *name, Value *out)
         return vm_fail(vm, ERROR_name, "", "%s is private to the module %s", name, module->name);
     if (!module->is_namespace) {
         if (!module_find(module, name, &slot))
-            return no_member(vm, module, name);
+            return module_no_member(vm, module, name);
         *out = module->slot[slot].value;
         if (out->tag == TAG_UNDEFINED && module->slot[slot].declared)
             *out = module->slot[slot].function;
-        return out->tag != TAG_UNDEFINED || no_member(vm, module, name);
+        return out->tag != TAG_UNDEFINED || module_no_member(vm, module, name);
     }
     slot = module_slot(module, name);
     if (slot == UINT32_MAX)
@@ -452,7 +454,7 @@ bool module_member(Vm *vm, Module *module, const char *name, Value *out)
     if (module->slot[slot].function.tag == TAG_UNDEFINED) {
         int index = find_embedded(module->name, name);
         if (index < 0)
-            return no_member(vm, module, name);
+            return module_no_member(vm, module, name);
         if (!embedded_value(vm, index, out))
             return false;
         module->slot[slot].function = value_retain(*out);
@@ -484,12 +486,12 @@ static bool refuse_cycle(Vm *vm, const Module *again)
 }
 
 /* [path] beside the file that uses it, in its shortest form; interned. */
-static const char *path_beside(Vm *vm, const Module *user, const char *path)
+const char *module_path_beside(Vm *vm, const char *user, const char *path)
 {
     char joined[PATH_MAX], real[PATH_MAX];
-    const char *slash = user->path && path[0] != '/' ? strrchr(user->path, '/') : NULL;
-    int length = slash ? (int)(slash - user->path) + 1 : 0;
-    snprintf(joined, sizeof joined, "%.*s%s", length, user->path ? user->path : "", path);
+    const char *slash = user && path[0] != '/' ? strrchr(user, '/') : NULL;
+    int length = slash ? (int)(slash - user) + 1 : 0;
+    snprintf(joined, sizeof joined, "%.*s%s", length, user ? user : "", path);
     if (!realpath(joined, real)) {
         vm_fail(vm, ERROR_module, "", "cannot read %s: %s", joined, strerror(errno));
         return NULL;
@@ -510,12 +512,12 @@ static const char *path_beside(Vm *vm, const Module *user, const char *path)
 
 const char *module_path(Vm *vm, const char *path)
 {
-    return path_beside(vm, vm->main, path);
+    return module_path_beside(vm, vm->main->path, path);
 }
 
 static bool use_file(Vm *vm, Module *user, const char *written, Value *out)
 {
-    const char *path = path_beside(vm, user, written);
+    const char *path = module_path_beside(vm, user->path, written);
     if (!path)
         return false;
     Module *module = find_loaded(vm, path, false);

@@ -327,6 +327,17 @@ static void recover(Parser *p, int start, int block)
     p->at = at < end ? at : end;
 }
 
+/* Notes that the tokens from [start] on gave no statement. */
+static void lose(Parser *p, int start)
+{
+    Parse *parse = p->parse;
+    Span *wider = parse_grow(p, parse->lost, parse->n_lost, &parse->lost_room, sizeof *wider);
+    if (!wider) return;
+    parse->lost = wider;
+    uint32_t first = p->tokens[start].span.start, end = parse_last_end(p);
+    parse->lost[parse->n_lost++] = (Span){first, end > first ? end : first};
+}
+
 /* ---- blocks ---- */
 
 static Node *parse_statement(Parser *p);
@@ -372,6 +383,7 @@ static NodeList parse_statements(Parser *p, Node *parent, int block)
             p->lines = true;
             recover(p, start, block);
             if (p->at == start && !p->stopped) p->at++;
+            lose(p, start);
         } else {
             parse_push(p, node);
         }

@@ -223,6 +223,7 @@ static const char main_help[] =
     "       tessera run FILE [OPTION ...]  run a script; its own options follow\n"
     "       tessera -e CODE                run CODE and print its last value\n"
     "       tessera -                      run standard input and print its last value\n"
+    "       tessera check FILE ...         find mistakes without running anything\n"
     "       tessera test FILE ...          run the tests in files, or in a folder's *.tsr files\n"
     "       tessera fmt FILE ...           rewrite files in the one style; - for standard input\n"
     "       tessera doctor                 what this machine offers, and how fast it is\n"
@@ -240,6 +241,15 @@ static const char run_help[] =
     "--prompt: a prompt follows on a terminal, with the script's variables in scope.\n"
     "\n"
     "Exit status: 0; 1 after an error; 130 when interrupted; else what exit(n) said.\n";
+
+static const char check_help[] =
+    "usage: tessera check FILE ...\n"
+    "\n"
+    "Shows what is wrong in each file (-: standard input) without running it: syntax, unknown names, arguments that do\n"
+    "not fit, patterns, shapes and types that cannot go together; and warns of code that does nothing. Only what is\n"
+    "certain is an error. Files that it uses are looked at; tessera check them for their own mistakes.\n"
+    "\n"
+    "Exit status: 0 without errors, warnings or not; 1 with errors, or when a file cannot be read.\n";
 
 static const char test_help[] =
     "usage: tessera test FILE ...\n"
@@ -307,6 +317,15 @@ static int command_run(int argc, char **argv)
     return program_close(&program, status);
 }
 
+static int command_check(int argc, char **argv)
+{
+    if (argc > 0 && is_help(argv[0])) return show(check_help);
+    if (argc == 0) return fail_usage("%s needs a file: tessera check FILE", "check");
+    for (int i = 0; i < argc; i++)
+        if (argv[i][0] == '-' && argv[i][1]) return fail_usage("check takes no '%s'", argv[i]);
+    return check_run(&program, argc, argv);
+}
+
 static int command_test(int argc, char **argv)
 {
     if (argc > 0 && is_help(argv[0])) return show(test_help);
@@ -366,6 +385,7 @@ static int command_help(int argc, char **argv);
 
 static const struct { const char *word; int (*run)(int argc, char **argv); const char *help; } commands[] = {
     {"run", command_run, run_help},
+    {"check", command_check, check_help},
     {"test", command_test, test_help},
     {"fmt", command_fmt, fmt_help},
     {"doctor", command_doctor, doctor_help},

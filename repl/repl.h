@@ -28,8 +28,9 @@ int program_end(Program *program, int status);
 /* A whole file, or for NULL standard input, malloc'ed; NULL with errno set. */
 char *program_read(const char *path, size_t *length);
 
-/* `tessera test`: the files and folders named. `tessera fmt`: the files named, - standard input. */
+/* `tessera test`: the files and folders named. `tessera check`, `tessera fmt`: the files named, - standard input. */
 int test_run(Program *program, int count, char **paths);
+int check_run(Program *program, int count, char **paths);
 int format_run(Program *program, bool check, bool diff, int count, char **paths);
 
 /* The prompt, until the user leaves: the exit status. [input] for the language's input() while it runs. */
