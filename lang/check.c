@@ -81,6 +81,11 @@ static bool is_unsure(const Env *e)
     return e->unsure || e->trying || e->returned;
 }
 
+static const char *function_of(const Env *e)
+{
+    return e->function ? e->function->name : e->model ? e->model->model.name : NULL;
+}
+
 const Fact *check_fail(Checker *c, Env *e, Span span, const char (*names)[32])
 {
     Error *error = &c->vm->tensors.error;
@@ -93,7 +98,7 @@ const Fact *check_fail(Checker *c, Env *e, Span span, const char (*names)[32])
         finding = &c->failure;
         e->failed = true;
         *finding = (Finding){.inner = e->unit, .inner_span = span,
-                             .inner_function = e->function ? e->function->name : e->model ? e->model->model.name : NULL};
+                             .inner_function = function_of(e)};
     } else if (!e->inlined && !c->quiet && !e->trying) {
         finding = add_finding(c, e->unit, span);
     }
@@ -110,6 +115,11 @@ const Fact *check_fail_inner(Checker *c, Env *e, Span span)
 {
     if (e->inlined && !is_unsure(e)) {
         e->failed = true;
+        if (c->failure.inner && c->failure.inner->library && !e->unit->library) {
+            c->failure.inner = e->unit;
+            c->failure.inner_span = span;
+            c->failure.inner_function = function_of(e);
+        }
     } else if (!e->inlined && !c->quiet && !e->trying) {
         Finding *finding = add_finding(c, e->unit, span);
         if (finding) {
@@ -227,7 +237,10 @@ static Unit *unit_new(Checker *c, const char *path, const char *text, size_t len
     unit->library = library;
     unit->source = source_new(path, text, length, library);
     unit->parse = unit->source ? parse_source(unit->source, false) : NULL;
-    unit->module = unit->parse ? module_new(c->vm, path) : NULL;
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    char name[256];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(base, "."), base);
+    unit->module = unit->parse ? module_new(c->vm, name) : NULL;
     if (!unit->module || c->no_memory) {
         if (unit->parse)
             parse_free(unit->parse);
@@ -469,6 +482,10 @@ static bool is_repeated(const Checker *c, int at)
         const Finding *other = &c->finding[i];
         if (i == at || other->unit != finding->unit)
             continue;
+        bool syntax = !other->warning && other->error.kind == ERROR_syntax;
+        if (syntax && other->span.start >= finding->span.start && other->span.start < finding->span.end &&
+            (finding->warning || finding->error.kind != ERROR_syntax || (i < at && other->span.start == finding->span.start)))
+            return true;      /* what does not parse or compile may have meant something else */
         if (finding->inner == finding->unit && !other->inner && same_span(other->span, finding->inner_span))
             return true;
         if (i < at && other->span.start == finding->span.start && !other->warning && !finding->warning &&

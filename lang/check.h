@@ -15,6 +15,7 @@
 #include "contract.h"
 #include "session.h"
 #include "suggest.h"
+#include "tree.h"
 
 /* An int: a number, a named one that is not known, or worked out of such. */
 typedef enum ExtentKind { EXTENT_NUMBER, EXTENT_SYMBOL, EXTENT_WORKED } ExtentKind;
@@ -102,6 +103,14 @@ typedef struct Finding {
     int order;                /* of finding, for those at one place */
 } Finding;
 
+/* What following a function needs again and again. */
+typedef struct Followed {
+    const Function *function;
+    const Proto *proto;       /* NULL: it does not compile */
+    int n_locals;
+    const Local *local;       /* parameters, then what the body assigns */
+} Followed;
+
 typedef struct Checker {
     Session *session;
     Vm *vm;                   /* of the checker's own: the session's is not touched */
@@ -112,6 +121,8 @@ typedef struct Checker {
     const char **missing;     /* undefined names that this function has heard of */
     int n_missing, missing_room;
     Finding failure;          /* what ended the call that is being followed */
+    Followed *followed;       /* open addressing by function */
+    int n_followed, followed_room;
     int n_symbols;
     int quiet;                /* inside what is known never to run */
     int budget;               /* expressions that may yet be looked at in followed calls */
@@ -165,6 +176,7 @@ bool unit_lost(const Unit *unit, const char *name);               /* it stands i
 
 /* ---- check_fact.c ---- */
 #define WORLD_SYMBOLS 12
+#define WORLD_RESULTS (CONTRACT_NAMES + 48)
 typedef struct World { int n, symbol[WORLD_SYMBOLS]; int64_t size[WORLD_SYMBOLS]; int number; } World;
 /* Everything that a rule is asked about. */
 typedef struct Inputs {
@@ -200,10 +212,15 @@ const Fact *check_binary(Checker *c, Env *e, Operator op, Node *left, Node *righ
                          Span span);
 const Fact *check_condition(Checker *c, Env *e, Node *node);
 const Fact *check_subscripts(Checker *c, Env *e, Node *node, const Fact *of);
+/* x[…] op= value, as check_subscripts. */
+void check_store(Checker *c, Env *e, Node *node, const Fact *of, Operator op, const Fact *value);
 const Fact *check_iterable(Checker *c, Env *e, Node *node);
 const Fact *check_closure(Checker *c, Env *e, const Function *function);
 /* The fact of a name; *found false: nothing has it. [callee]: what a call of it would call. */
 const Fact *check_name(Checker *c, Env *e, const char *name, bool callee, bool *found, bool *is_function);
+/* What x.name(…) calls when it is no member: what is declared, or stands behind the module. */
+const Fact *check_function_named(Checker *c, Env *e, const char *name, bool *found);
+const Fact *check_stand_in(Checker *c, const Fact *row);
 void check_undefined(Checker *c, Env *e, const char *name, Span span);
 const Fact *check_member(Checker *c, Env *e, const Fact *of, const char *name, Span span);
 const Local *object_field(const Fact *object, const char *name);
@@ -236,6 +253,8 @@ Local *env_local(Env *e, const char *name);
 Local *env_copy(Checker *c, const Env *e);
 void env_set(Checker *c, Env *e, const char *name, const Fact *fact);
 void env_bind(Checker *c, Env *e, const char *name, const Fact *fact);    /* a new name, hiding older ones */
+/* A scope in which the function's body can be followed, and its compiled form. NULL: it has none. */
+Env *env_follow(Checker *c, Env *outer, Unit *unit, Node *owner, const Function *function, const Proto **proto);
 Env *env_new(Checker *c, Env *outer, Unit *unit, Node *owner, const Function *function, Node *body);
 bool check_handles(Node *node);
 const Fact *const *check_items(const Fact *fact, int *count);
@@ -250,7 +269,5 @@ const Fact *check_construct(Checker *c, Env *e, Node *model);     /* the object;
 
 /* ---- check_usage.c ---- */
 void usage_check(Checker *c, Unit *unit);
-typedef void NodeSeen(Node *node, void *to);
-void tree_children(Node *node, NodeSeen *seen, void *to);  /* those of functions, models and contracts too */
 
 #endif

@@ -21,6 +21,13 @@ typedef struct Call {         /* arguments with spreads taken apart */
 
 /* ---- arguments ---- */
 
+static void start(Call *call, Span span)
+{
+    call->n = 0;
+    call->open = false;
+    call->span = span;
+}
+
 static void add_given(Call *call, const char *name, const Fact *fact, Node *node)
 {
     if (call->n == ARGUMENTS_MOST)
@@ -94,20 +101,14 @@ static const Param *param_of(const Signature *signature, const Call *call, int a
     return NULL;
 }
 
-/* What fits the parameter, for an argument of which nothing is known. */
+/* What fits the parameter, for an argument of which nothing is known: one, wherever numbers may stand. */
 static Value sample(const Param *param)
 {
-    if (!param)               /* a size of a pattern, by its name */
-        return value_int(1);
-    switch (param->kind) {
-    case PARAM_int:
-    case PARAM_ints:
-    case PARAM_num: return value_int(1);
-    case PARAM_bool: return value_bool(true);
-    case PARAM_str: return string_from("");
-    case PARAM_dtype: return string_from("f32");
-    default: return VALUE_NONE;
-    }
+    if (param && param->kind == PARAM_bool)
+        return value_bool(true);
+    if (param && (param->kind == PARAM_str || param->kind == PARAM_dtype))
+        return string_from(param->kind == PARAM_str ? "" : "f32");
+    return value_int(1);
 }
 
 typedef struct AskRow {
@@ -302,12 +303,11 @@ static const Fact *call_function(Checker *c, Env *e, const Fact *of, const Call 
     const Function *function = of->function.function;
     Node *owner = of->function.owner;
     Unit *unit = of->function.unit;
-    const Proto *proto = owner ? unit_proto(c, unit, owner, function->header) : NULL;
-    if (!proto || call->open)
+    const Proto *proto;
+    Env *callee = call->open ? NULL : env_follow(c, of->function.outer, unit, owner, function, &proto);
+    if (!callee)
         return NULL;
     bool method = of->function.self != NULL;
-    Env *callee = env_new(c, of->function.outer, unit, owner, function, function->body);
-    callee->inlined = true;
     callee->self = of->function.self;
     callee->model = method ? of->function.self->object.model : NULL;
     if (method)
@@ -407,7 +407,7 @@ static const Fact *not_callable(Checker *c, Env *e, const Fact *of, const Call *
     World world = {.number = 1};
     if (of->kind == FACT_OBJECT)
         vm_fail(c->vm, ERROR_type, "", "%s has no method forward, so it cannot be called", of->object.model->model.name);
-    else if (of->kind < FACT_FUNCTION && of->kind != FACT_INT && fact_value(c, of, &world, &v)) {
+    else if (of->kind < FACT_FUNCTION && fact_value(c, of, &world, &v)) {
         Value ignored;
         vm_call(c->vm, v, 0, NULL, 0, NULL, &ignored);
         value_release(v);
@@ -452,7 +452,10 @@ static const Fact *call_named(Checker *c, Env *e, Node *callee, Call *call, int 
     bool found = true, is_function;
     const Fact *of = callee->kind == NODE_NAME ? check_name(c, e, callee->name, true, &found, &is_function)
                                                : check_expr(c, e, callee);
-    bool handles = of && of->kind == FACT_FUNCTION && check_handles(of->function.function->body);
+    bool handles = false;
+    for (int i = 0; i < count && !handles; i++)
+        handles = args[i].value->kind == NODE_LAMBDA && of && of->kind == FACT_FUNCTION &&
+                  check_handles(of->function.function->body);
     if (!found)
         check_undefined(c, e, callee->name, callee->span);
     e->trying += handles;
@@ -464,7 +467,6 @@ static const Fact *call_named(Checker *c, Env *e, Node *callee, Call *call, int 
 /* x.f(…) where f is no member: the declared function f with x as its first argument. */
 static const Fact *function_of(Checker *c, Env *e, const char *name, bool *found)
 {
-    const Fact *weak = NULL;
     for (Env *at = e; at && !at->module; at = at->outer) {
         Local *local = env_local(at, name);
         if (local && local->is_function) {
@@ -474,12 +476,7 @@ static const Fact *function_of(Checker *c, Env *e, const char *name, bool *found
         if (local)
             break;
     }
-    Global *global = unit_global(c, e->unit, name);
-    *found = global && (global->declared || weak_find(c, e->unit, global, &weak));
-    if (!*found || global->declared)
-        return *found ? global->function : NULL;
-    *found = !weak || fact_callable(weak);
-    return weak;
+    return check_function_named(c, e, name, found);
 }
 
 static const Fact *no_function(Checker *c, Env *e, const Fact *receiver, const char *name, Span span)
@@ -503,7 +500,8 @@ static const Fact *no_function(Checker *c, Env *e, const Fact *receiver, const c
     if (receiver->kind == FACT_INT)
         v = value_int(1);
     else if (receiver->kind == FACT_TENSOR && receiver->tensor.ndim)
-        v = (Value){.tag = TAG_TENSOR, .tensor = tensor_meta(&c->vm->tensors, receiver->tensor.dtype, 0, NULL)};
+        v = (Value){.tag = TAG_TENSOR, .tensor = tensor_meta(&c->vm->tensors, receiver->tensor.dtype, 2,
+                                                           (int64_t[]){1, 1})};
     else if (!fact_value(c, receiver, &world, &v))
         return NULL;
     call_no_method(c->vm, v, name);
@@ -523,7 +521,8 @@ static const Fact *call_member(Checker *c, Env *e, Node *callee, Call *call, int
         add_arguments(c, e, call, count, args);
         return invoke(c, e, of, call);
     }
-    Call all = {.span = call->span};
+    Call all;
+    start(&all, call->span);
     add_given(&all, NULL, receiver, callee->member.value);
     for (int i = 0; i < call->n; i++)
         add_given(&all, call->at[i].name, call->at[i].fact, call->at[i].node);
@@ -543,16 +542,16 @@ static const Fact *any_call(Checker *c, Env *e, Node *callee, Call *call, int co
 
 const Fact *check_call(Checker *c, Env *e, Node *node)
 {
-    Call call = {.n = 0};
-    call.span = node->span;
+    Call call;
+    start(&call, node->span);
     return any_call(c, e, node->call.callee, &call, node->call.count, node->call.args);
 }
 
 const Fact *check_pipe(Checker *c, Env *e, Node *node)
 {
-    Call call = {.n = 0};
+    Call call;
     Node *right = node->binary.right;
-    call.span = node->span;
+    start(&call, node->span);
     add_given(&call, NULL, check_expr(c, e, node->binary.left), node->binary.left);
     if (right->kind == NODE_CALL)
         return any_call(c, e, right->call.callee, &call, right->call.count, right->call.args);

@@ -262,6 +262,8 @@ static bool ask_contract(Checker *c, const World *world, void *to, int n, Value 
     for (int i = 0; fine && i < n; i++)
         if (contract->names[i].source == NAME_FRESH && !ask->local && r[contract->names[i].index].tag != TAG_NONE)
             results[i] = value_retain(r[contract->names[i].index]);
+    for (int i = contract->n_names; fine && i < n; i++)
+        results[i] = value_retain(r[contract->first_parameter + i - contract->n_names]);
     for (int i = 0; r && i < n_registers; i++)
         value_set(&r[i], VALUE_UNDEFINED);
     value_release(v);
@@ -289,12 +291,25 @@ static Answer ask_all(Checker *c, AskContract *ask, const Fact **results)
     for (int i = 0; i < contract->n_names; i++)
         add_input(&inputs, of_name(c, ask, &contract->names[i]));
     add_input(&inputs, ask->result);
-    return worlds_ask(c, &inputs, ask_contract, ask, contract->n_names, results);
+    int n = contract->n_names + (ask->local ? 0 : contract->n_rules);
+    return worlds_ask(c, &inputs, ask_contract, ask, n <= WORLD_RESULTS ? n : contract->n_names, results);
+}
+
+/* A list where the contract has a shape is a tensor in the body. */
+static void take_promoted(Checker *c, Env *callee, const Contract *contract, const Fact *const *arguments)
+{
+    for (int i = 0; i < contract->n_rules && contract->n_names + i < WORLD_RESULTS; i++) {
+        const char *own = arena_name(callee->unit->parse->arena, contract->rule_name[i],
+                                     strlen(contract->rule_name[i]));
+        const Local *local = own ? env_local(callee, own) : NULL;
+        if (local && local->fact && local->fact->kind == FACT_LIST && arguments[i])
+            env_set(c, callee, own, arguments[i]);
+    }
 }
 
 Answer check_contract(Checker *c, Env *callee, const Proto *proto, const Fact *result)
 {
-    const Fact *results[CONTRACT_NAMES] = {0};
+    const Fact *results[WORLD_RESULTS] = {0};
     if (!proto->n_contracts || proto->contracts[0]->first_parameter < 0 || !proto->contracts[0]->rule)
         return ANSWER_UNKNOWN;
     AskContract ask = {callee, proto, proto->contracts[0], result, false};
@@ -310,6 +325,8 @@ Answer check_contract(Checker *c, Env *callee, const Proto *proto, const Fact *r
         else
             env_bind(c, callee, own, fact);
     }
+    if (answer == ANSWER_FINE && !result)
+        take_promoted(c, callee, ask.contract, results + ask.contract->n_names);
     return answer;
 }
 
@@ -354,7 +371,7 @@ const Fact *check_annotated(Checker *c, Env *e, Node *assign, const Fact *fact)
         if (at->rule || strcmp(at->result_name, name) != 0 || strlen(at->result->text) != length ||
             memcmp(at->result->text, text, length) != 0)
             continue;
-        const Fact *results[CONTRACT_NAMES] = {0};
+        const Fact *results[WORLD_RESULTS] = {0};
         AskContract ask = {e, proto, at, fact, true};
         if (ask_all(c, &ask, results) == ANSWER_ERROR)
             return check_fail(c, e, assign->assign.target->span, NULL);

@@ -12,51 +12,70 @@ enum { DEPTH_MOST = 8, ITEMS_MOST = 64 };
 
 /* ---- names ---- */
 
-static const Fact *global_name(Checker *c, Env *e, const char *name, bool callee, bool *found)
+static bool callable_or_unknown(const Fact *fact)
+{
+    return !fact || fact_callable(fact);
+}
+
+const Fact *check_function_named(Checker *c, Env *e, const char *name, bool *found)
+{
+    const Fact *weak = NULL;
+    Global *global = unit_global(c, e->unit, name);
+    if (!global)
+        return NULL;
+    if (global->declared)
+        return *found = true, global->function;
+    *found = weak_find(c, e->unit, global, &weak) && callable_or_unknown(weak);
+    return *found ? weak : NULL;
+}
+
+static const Fact *global_name(Checker *c, Env *e, const char *name, bool *found)
 {
     const Fact *weak;
     Global *global = unit_global(c, e->unit, name);
     *found = true;
     if (!global)
         return NULL;
-    if (global->assigned && (!callee || !global->declared || !global->fact || fact_callable(global->fact)))
+    if (global->assigned)
         return global->assigned == 1 ? global->fact : NULL;
     if (global->declared)
         return global->function;
     *found = weak_find(c, e->unit, global, &weak);
-    if (*found || !global->assigned)
-        return weak;
-    *found = true;
-    return NULL;
+    return weak;
 }
 
-static bool callable_or_unknown(const Fact *fact)
-{
-    return !fact || fact_callable(fact);
-}
-
-const Fact *check_name(Checker *c, Env *e, const char *name, bool callee, bool *found, bool *is_function)
+/* A variable of a scope; *found false: only the module can have it. */
+static const Fact *scoped_name(Env *e, const char *name, bool *found, bool *is_function)
 {
     *found = true;
-    *is_function = false;
     for (Env *at = e; at; at = at->outer) {
-        Local *local = env_local(at, name);
-        if (local && (!callee || callable_or_unknown(local->fact))) {
+        const Local *local = env_local(at, name);
+        if (local) {
             *is_function = local->is_function;
-            /* a lambda has copied it; what a module assigns more than once is another matter */
             return local->fact;
         }
-        if (local)
-            break;
         if (at->function && at->function->name == name && at->outer)
             return NULL;
         const Local *field = at->self && at->model ? object_field(at->self, name) : NULL;
-        if (field && (!callee || callable_or_unknown(field->fact)))
-            return field->fact;
         if (field)
-            break;
+            return field->fact;
     }
-    return global_name(c, e, name, callee, found);
+    *found = false;
+    return NULL;
+}
+
+/* In call position a variable that cannot be called hides no function. */
+const Fact *check_name(Checker *c, Env *e, const char *name, bool callee, bool *found, bool *is_function)
+{
+    *is_function = false;
+    const Fact *fact = scoped_name(e, name, found, is_function);
+    if (!*found)
+        fact = global_name(c, e, name, found);
+    if (!callee || !*found || callable_or_unknown(fact))
+        return fact;
+    bool other;
+    const Fact *function = check_function_named(c, e, name, &other);
+    return other ? function : fact;
 }
 
 void check_undefined(Checker *c, Env *e, const char *name, Span span)
@@ -369,7 +388,13 @@ const Fact *check_condition(Checker *c, Env *e, Node *node)
 
 /* ---- indices ---- */
 
-typedef struct AskIndex { const Fact *of; Node *node; const Fact *const (*part)[3]; } AskIndex;
+typedef struct AskIndex {
+    const Fact *of;
+    Node *node;
+    const Fact *const (*part)[3];
+    Operator op;
+    const Fact *value;        /* of a store; NULL: the element is read */
+} AskIndex;
 
 static bool part_value(Checker *c, const Fact *fact, const World *world, Value *out)
 {
@@ -396,7 +421,13 @@ static bool ask_index(Checker *c, const World *world, void *to, int n, Value *re
         else if (!s[i].ellipsis)
             fine = part_value(c, ask->part[i][0], world, &s[i].value);
     }
-    fine = fine && index_get(c->vm, of, list->count, s, &results[0]);
+    Value value = VALUE_UNDEFINED;
+    if (fine && ask->value)
+        fine = fact_value(c, ask->value, world, &value) &&
+               index_set(c->vm, &of, list->count, s, (int)ask->op, value);
+    else
+        fine = fine && index_get(c->vm, of, list->count, s, &results[0]);
+    value_release(value);
     for (int i = 0; i < list->count; i++) {
         value_release(s[i].value);
         value_release(s[i].start);
@@ -417,11 +448,20 @@ static bool is_mask(const Fact *fact)
     return fact->kind == FACT_TENSOR && (fact->tensor.any_dtype || dtype_class(fact->tensor.dtype) == CLASS_BOOL);
 }
 
+/* A row of as many ints, for rules that only count. */
+const Fact *check_stand_in(Checker *c, const Fact *row)
+{
+    const Fact **at = check_alloc(c, (size_t)(row->list.count + 1) * sizeof *at);
+    for (int i = 0; i < row->list.count; i++)
+        at[i] = fact_number(c, 0);
+    return fact_list(c, row->kind, row->list.count, at);
+}
+
 /* Looks at the subscripts of [node]; what x[…] gives when all of them are known. */
-const Fact *check_subscripts(Checker *c, Env *e, Node *node, const Fact *of)
+static const Fact *subscripted(Checker *c, Env *e, Node *node, const Fact *of, Operator op, const Fact *value)
 {
     NodeList *list = &node->index.subscripts;
-    const Fact *part[INDEX_MAX][3] = {0}, *all[INDEX_MAX * 3 + 1];
+    const Fact *part[INDEX_MAX][3] = {0}, *all[INDEX_MAX * 3 + 2];
     Inputs inputs = {.at = all};
     bool known = of != NULL && list->count <= INDEX_MAX;
     if (of)
@@ -441,15 +481,34 @@ const Fact *check_subscripts(Checker *c, Env *e, Node *node, const Fact *of)
     }
     int64_t at;
     bool row = of && (of->kind == FACT_LIST || of->kind == FACT_TUPLE);
-    if (row && known && list->count == 1 && fact_is_int(part[0][0], &at) && list->at[0]->kind != NODE_SLICE) {
+    if (row && !value && known && list->count == 1 && fact_is_int(part[0][0], &at) && list->at[0]->kind != NODE_SLICE) {
         at += at < 0 ? of->list.count : 0;
         if (at >= 0 && at < of->list.count)
             return of->list.at[at];
+        of = all[0] = check_stand_in(c, of);
     }
     if (!known || of->kind >= FACT_FUNCTION)
         return NULL;
-    AskIndex ask = {of, node, (const Fact *const (*)[3])part};
-    return answer(c, e, &inputs, ask_index, &ask, &node->index.value, node->span);
+    if (value)
+        all[inputs.n++] = value;
+    AskIndex ask = {of, node, (const Fact *const (*)[3])part, op, value};
+    const Fact *result = NULL;
+    char names[ERROR_MAX_OPERANDS][32];
+    if (worlds_ask(c, &inputs, ask_index, &ask, 1, &result) != ANSWER_ERROR)
+        return result;
+    check_operands(c, e, 1, &node->index.value, names);
+    return check_fail(c, e, node->span, (const char (*)[32])names);
+}
+
+const Fact *check_subscripts(Checker *c, Env *e, Node *node, const Fact *of)
+{
+    return subscripted(c, e, node, of, OPERATOR_NONE, NULL);
+}
+
+void check_store(Checker *c, Env *e, Node *node, const Fact *of, Operator op, const Fact *value)
+{
+    bool known = value && value->kind < FACT_FUNCTION;
+    subscripted(c, e, node, known ? of : NULL, op, known ? value : NULL);
 }
 
 /* ---- collections ---- */
@@ -529,15 +588,47 @@ static void clause(Checker *c, Env *e, Node *node, int i)
     e->n_locals = n_locals;
 }
 
-/* a..b as the tuple of its ends; anything else as it is. */
+typedef struct AskItems { const Fact *a, *b; } AskItems;
+
+static bool ask_items(Checker *c, const World *world, void *to, int n, Value *results)
+{
+    AskItems *ask = to;
+    Value v, r[2] = {0};
+    (void)n;
+    (void)results;
+    if (!fact_value(c, ask->a, world, &v) || !iterate_begin(c->vm, v, r))
+        return false;
+    iterate_end(c->vm, r);
+    value_release(r[0]);
+    value_release(r[1]);
+    return true;
+}
+
+static bool ask_range(Checker *c, const World *world, void *to, int n, Value *results)
+{
+    AskItems *ask = to;
+    Value a = VALUE_UNDEFINED, b = VALUE_UNDEFINED;
+    (void)n;
+    bool fine = fact_value(c, ask->a, world, &a) && fact_value(c, ask->b, world, &b) &&
+                do_range(c->vm, a, b, &results[0]);
+    value_release(a);
+    value_release(b);
+    return fine;
+}
+
+/* a..b as the tuple of its ends; anything else as it is, if it has items. */
 const Fact *check_iterable(Checker *c, Env *e, Node *node)
 {
-    if (node->kind != NODE_RANGE)
-        return check_expr(c, e, node);
-    const Fact **ends = check_alloc(c, 2 * sizeof *ends);
-    ends[0] = check_expr(c, e, node->binary.left);
-    ends[1] = check_expr(c, e, node->binary.right);
-    return fact_list(c, FACT_TUPLE, 2, ends);
+    bool range = node->kind == NODE_RANGE;
+    const Fact **ends = check_alloc(c, 2 * sizeof *ends), *unused;
+    ends[0] = check_expr(c, e, range ? node->binary.left : node);
+    ends[1] = range ? check_expr(c, e, node->binary.right) : NULL;
+    AskItems ask = {ends[0], ends[1]};
+    Inputs inputs = {.n = range ? 2 : 1, .at = ends};
+    bool known = range ? ends[0] && ends[1] : ends[0] && ends[0]->kind <= FACT_FLOAT;
+    if (known && worlds_ask(c, &inputs, range ? ask_range : ask_items, &ask, 1, &unused) == ANSWER_ERROR)
+        check_fail(c, e, node->span, NULL);
+    return range ? fact_list(c, FACT_TUPLE, 2, ends) : ends[0];
 }
 
 static const Fact *comprehension(Checker *c, Env *e, Node *node)
@@ -588,6 +679,8 @@ static void check_spec(Checker *c, Env *e, Node *item, const Fact *of)
 {
     bool plain = of && (of->kind == FACT_INT || of->kind == FACT_FLOAT || of->kind == FACT_STRING);
     Inputs inputs = {.n = plain, .at = &of};
+    if (!plain && strchr(item->item.spec, '%'))
+        return;               /* a date has specs of its own */
     for (int sample = plain ? 2 : 0; sample < 3; sample++) {
         const Fact *unused;
         AskFormat ask = {plain ? of : NULL, item->item.spec, sample};

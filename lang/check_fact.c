@@ -432,7 +432,7 @@ static const Fact *read_value(const Reading *r, Value a, Value b)
 
 /* ---- worlds ---- */
 
-enum { RESULTS_MOST = CONTRACT_NAMES, DIVISIBLE = 5040 };
+enum { RESULTS_MOST = WORLD_RESULTS, DIVISIBLE = 5040 };
 
 static void set_sizes(World *world, int64_t size)
 {
@@ -458,7 +458,8 @@ static void drop(int n, Value *values)
 /* What the rule says in a world; true: an error that could be certain. */
 static bool fails_in(Checker *c, const Gathered *g, const World *world, Ask *ask, void *to, int n)
 {
-    Value values[RESULTS_MOST] = {0};
+    Value values[RESULTS_MOST];
+    memset(values, 0, (size_t)n * sizeof *values);
     Error *error = &c->vm->tensors.error;
     error_clear(error);
     if (ask(c, world, to, n, values)) {
@@ -541,8 +542,13 @@ static void show_error(Checker *c, const Gathered *g)
 
 Answer worlds_ask(Checker *c, const Inputs *inputs, Ask *ask, void *to, int n_results, const Fact **results)
 {
-    Gathered g = {.plain = true};
-    Value one[RESULTS_MOST] = {0}, two[RESULTS_MOST] = {0};
+    Gathered g;               /* large: what is used of it is set */
+    Value one[RESULTS_MOST], two[RESULTS_MOST];
+    memset(one, 0, (size_t)n_results * sizeof *one);
+    memset(two, 0, (size_t)n_results * sizeof *two);
+    g.world.n = g.n_extents = g.n_numbers = 0;
+    g.hidden = g.any_dtype = g.too_much = false;
+    g.plain = true;
     for (int i = 0; i < inputs->n; i++)
         gather(&g, inputs->at[i]);
     if (g.too_much)

@@ -3,6 +3,7 @@
    a loop assigns is unknown in it. A module is walked first, then each function once, with what its contract says of
    the arguments.
    Invariant: in a module, the locals of its Env stand in the order of the unit's globals. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "check.h"
@@ -130,6 +131,56 @@ Env *env_new(Checker *c, Env *outer, Unit *unit, Node *owner, const Function *fu
     return e;
 }
 
+static Followed *find_followed(const Checker *c, const Function *function)
+{
+    size_t mask = (size_t)c->followed_room - 1;
+    size_t i = ((uintptr_t)function >> 4) * 0x9e3779b97f4a7c15u >> 32 & mask;
+    while (c->followed[i].function && c->followed[i].function != function)
+        i = (i + 1) & mask;
+    return &c->followed[i];
+}
+
+static bool widen_followed(Checker *c)
+{
+    if (c->n_followed * 2 < c->followed_room)
+        return true;
+    Followed *old = c->followed;
+    int room = c->followed_room, wider = room ? room * 2 : 64;
+    Followed *made = arena_alloc(c->arena, (size_t)wider * sizeof *made);
+    if (!made)
+        return !(c->no_memory = true);
+    c->followed = made;
+    c->followed_room = wider;
+    for (int i = 0; i < room; i++)
+        if (old[i].function)
+            *find_followed(c, old[i].function) = old[i];
+    return true;
+}
+
+Env *env_follow(Checker *c, Env *outer, Unit *unit, Node *owner, const Function *function, const Proto **proto)
+{
+    if (!owner || !widen_followed(c))
+        return NULL;
+    Followed *known = find_followed(c, function);
+    if (!known->function) {
+        Env *e = env_new(c, NULL, unit, owner, function, function->body);
+        *known = (Followed){function, unit_proto(c, unit, owner, function->header), e->n_locals, e->local};
+        c->n_followed++;
+    }
+    *proto = known->proto;
+    if (!known->proto)
+        return NULL;
+    Env *e = check_alloc(c, sizeof *e);
+    *e = (Env){.outer = outer, .unit = unit, .owner = owner, .function = function, .inlined = true,
+               .room = known->n_locals + 4};
+    e->local = check_alloc(c, (size_t)e->room * sizeof *e->local);
+    if (c->no_memory)
+        return NULL;
+    memcpy(e->local, known->local, (size_t)known->n_locals * sizeof *e->local);
+    e->n_locals = known->n_locals;
+    return e;
+}
+
 static Env *module_env(Checker *c, Unit *unit)
 {
     Env *e = check_alloc(c, sizeof *e);
@@ -237,12 +288,12 @@ void unit_survey(Checker *c, Unit *unit)
 /* ---- assignments ---- */
 
 /* A part of a variable changes: a tensor keeps its shape, of anything else nothing is known afterwards. */
-static void check_path(Checker *c, Env *e, Node *target)
+static void check_path(Checker *c, Env *e, Node *target, Operator op, const Fact *value)
 {
     Node *below = target->kind == NODE_INDEX ? target->index.value : target->member.value;
     const Fact *whole = check_expr(c, e, below);
     if (target->kind == NODE_INDEX)
-        check_subscripts(c, e, target, whole);
+        check_store(c, e, target, whole, op, value);
     while (below->kind == NODE_INDEX || below->kind == NODE_MEMBER)
         below = below->kind == NODE_INDEX ? below->index.value : below->member.value;
     Local *local = below->kind == NODE_NAME ? env_local(e, below->name) : NULL;
@@ -252,24 +303,57 @@ static void check_path(Checker *c, Env *e, Node *target)
 
 static void check_target(Checker *c, Env *e, Node *target, const Fact *fact);
 
+typedef struct AskUnpack { const Fact *of; int count, rest; } AskUnpack;
+
+static bool ask_unpack(Checker *c, const World *world, void *to, int n, Value *results)
+{
+    AskUnpack *ask = to;
+    Value of, *parts = calloc((size_t)ask->count + 1, sizeof *parts);
+    (void)n;
+    (void)results;
+    bool fine = parts && fact_value(c, ask->of, world, &of);
+    if (fine) {
+        fine = do_unpack(c->vm, of, parts, ask->count, ask->rest);
+        value_release(of);
+    }
+    for (int i = 0; parts && i < ask->count; i++)
+        value_release(parts[i]);
+    free(parts);
+    return fine;
+}
+
+/* The parts of what is taken apart: a row's items, a tensor's rows. NULL: unknown. */
+static const Fact *parts_of(Checker *c, const Fact *fact)
+{
+    if (fact->kind != FACT_TENSOR || fact->tensor.ndim == 0)
+        return fact->kind == FACT_LIST || fact->kind == FACT_TUPLE ? fact : NULL;
+    const Extent *length = fact->tensor.dim[0];
+    if (length->kind != EXTENT_NUMBER || length->number > UNROLLED_MOST)
+        return NULL;
+    const Fact **at = check_alloc(c, (size_t)(length->number + 1) * sizeof *at);
+    for (int64_t i = 0; i < length->number; i++)
+        at[i] = check_item(c, fact);
+    return fact_list(c, FACT_LIST, (int)length->number, at);
+}
+
 static void unpack(Checker *c, Env *e, Node *target, const Fact *fact)
 {
-    bool row = fact && (fact->kind == FACT_LIST || fact->kind == FACT_TUPLE);
-    int rest = -1, n = target->list.count, count = row ? fact->list.count : 0;
+    int rest = 0, n = target->list.count;
+    const Fact *parts = fact ? parts_of(c, fact) : NULL, *unused;
+    const Fact *asked = parts ? check_stand_in(c, parts) : fact && fact->kind <= FACT_STRING ? fact : NULL;
     for (int i = 0; i < n; i++)
         if (target->list.at[i]->kind == NODE_SPREAD)
-            rest = i;
-    bool fits = row && (rest < 0 ? count == n : count >= n - 1);
-    if (row && !fits) {
-        vm_fail(c->vm, ERROR_value, "", "%d values for %s%d names", count, rest >= 0 ? "at least " : "",
-                rest >= 0 ? n - 1 : n);
+            rest = i + 1;
+    AskUnpack ask = {asked, n, rest};
+    Inputs inputs = {.n = 1, .at = &asked};
+    if (asked && worlds_ask(c, &inputs, ask_unpack, &ask, 1, &unused) == ANSWER_ERROR)
         check_fail(c, e, target->span, NULL);
-    }
+    bool fits = parts && (rest ? parts->list.count >= n - 1 : parts->list.count == n);
     for (int i = 0; i < n; i++) {
         Node *part = target->list.at[i];
-        int at = rest >= 0 && i > rest ? count - (n - i) : i;
+        int at = rest && i >= rest ? parts ? parts->list.count - (n - i) : 0 : i;
         check_target(c, e, part->kind == NODE_SPREAD ? part->unary.child : part,
-                     fits && part->kind != NODE_SPREAD ? fact->list.at[at] : NULL);
+                     fits && part->kind != NODE_SPREAD ? parts->list.at[at] : NULL);
     }
 }
 
@@ -280,7 +364,7 @@ static void check_target(Checker *c, Env *e, Node *target, const Fact *fact)
     case NODE_TUPLE:
     case NODE_LIST: unpack(c, e, target, fact); break;
     case NODE_INDEX:
-    case NODE_MEMBER: check_path(c, e, target); break;
+    case NODE_MEMBER: check_path(c, e, target, OPERATOR_NONE, fact); break;
     default: break;
     }
 }
@@ -291,7 +375,7 @@ static void check_augmented(Checker *c, Env *e, Node *node)
     const Fact *old = target->kind == NODE_NAME ? check_expr(c, e, target) : NULL;
     const Fact *value = check_expr(c, e, node->assign.value);
     if (target->kind == NODE_INDEX || target->kind == NODE_MEMBER)
-        check_path(c, e, target);
+        check_path(c, e, target, node->assign.op, value);
     if (target->kind != NODE_NAME)
         return;
     const Fact *sum = check_binary(c, e, node->assign.op, target, node->assign.value, old, value, node->span);
@@ -458,11 +542,11 @@ static void check_for(Checker *c, Env *e, Node *node)
 {
     int count;
     Node *iterable = node->loop.clause.iterable;
-    bool handled = check_handles(node->loop.body);
+    bool handled = iterable->kind == NODE_LIST && check_handles(node->loop.body);
     e->trying += handled;
-    const Fact *over = check_expr(c, e, iterable), *unused;
+    const Fact *over = check_iterable(c, e, iterable), *unused;
     e->trying -= handled;
-    const Fact *const *items = check_items(over, &count);
+    const Fact *const *items = iterable->kind == NODE_RANGE ? NULL : check_items(over, &count);
     if (e->inlined && items && !leaves_loop(node->loop.body)) {
         for (int i = 0; i < count && !e->failed; i++) {
             check_target(c, e, node->loop.clause.target, items[i]);
@@ -540,7 +624,7 @@ static void check_use(Checker *c, Env *e, Node *node)
 {
     Fact *fact = check_alloc(c, sizeof *fact);
     const char *path = node->use.path ? node->use.path : node->use.name;
-    bool is_file = node->use.file || strchr(path, '/') || (strlen(path) > 4 && !strcmp(path + strlen(path) - 4, ".tsr"));
+    bool is_file = strchr(path, '/') || (strlen(path) > 4 && !strcmp(path + strlen(path) - 4, ".tsr"));
     if (is_file) {
         Unit *unit = unit_used(c, e->unit, node, node->span, !e->inlined && !e->trying);
         *fact = (Fact){.kind = FACT_FILE, .file = unit};

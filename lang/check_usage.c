@@ -7,53 +7,6 @@
 #include "check.h"
 #include "compile.h"
 
-/* ---- every node ---- */
-
-static void parameter_children(int count, const Parameter *parameters, NodeVisit *visit, void *to)
-{
-    for (int i = 0; i < count; i++) {
-        if (parameters[i].contract)
-            visit(parameters[i].contract, to);
-        if (parameters[i].fallback)
-            visit(parameters[i].fallback, to);
-    }
-}
-
-static void contract_children(Node *node, NodeVisit *visit, void *to)
-{
-    for (int i = 0; i < node->contract.n_axes; i++)
-        if (node->contract.axes[i].size)
-            visit(node->contract.axes[i].size, to);
-    for (int i = 0; i < node->contract.items.count; i++)
-        visit(node->contract.items.at[i], to);
-}
-
-void tree_children(Node *node, NodeVisit *visit, void *to)
-{
-    switch (node->kind) {
-    case NODE_FN:
-    case NODE_LAMBDA:
-        parameter_children(node->function->n_parameters, node->function->parameters, visit, to);
-        if (node->function->result)
-            visit(node->function->result, to);
-        visit(node->function->body, to);
-        break;
-    case NODE_MODEL:
-        parameter_children(node->model.n_parameters, node->model.parameters, visit, to);
-        for (int i = 0; i < node->model.body.count; i++)
-            visit(node->model.body.at[i], to);
-        break;
-    case NODE_TEST: visit(node->test.body, to); break;
-    case NODE_CONTRACT: contract_children(node, visit, to); break;
-    case NODE_ASSIGN:
-        if (node->assign.contract)
-            visit(node->assign.contract, to);
-        node_children(node, visit, to);
-        break;
-    default: node_children(node, visit, to); break;
-    }
-}
-
 /* ---- changes that nobody reads ---- */
 
 typedef struct Change {
@@ -73,6 +26,7 @@ typedef struct Usage {
     Read *read;
     int n_reads, read_room;
     uint32_t loop;
+    bool silent;              /* inside another function, or a try with a handler: a test of what fails, perhaps */
 } Usage;
 
 static void add_read(Usage *u, const char *name, uint32_t at)
@@ -87,7 +41,7 @@ static void add_read(Usage *u, const char *name, uint32_t at)
 static void add_change(Usage *u, const char *name, Span span, bool part)
 {
     Change *wider = check_grow(u->c, u->change, u->n_changes, &u->change_room, sizeof *wider);
-    if (!wider)
+    if (!wider || u->silent)
         return;
     u->change = wider;
     u->change[u->n_changes++] = (Change){name, span, u->loop, part};
@@ -142,7 +96,11 @@ static void find_uses(Node *node, void *to)
         find_uses(node->loop.clause.iterable, u);
         find_uses(node->loop.body, u);
     } else {
+        bool silent = u->silent;
+        u->silent = silent || node->kind == NODE_LAMBDA || node->kind == NODE_FN ||
+                    (node->kind == NODE_TRY && node->attempt.handler);
         tree_children(node, find_uses, u);
+        u->silent = silent;
     }
     u->loop = loop;
 }
@@ -205,6 +163,16 @@ static void warn_changes(Usage *u, const Function *function, const Assigned *own
         const char *hint = parameter ? "the caller's value stays as it is: give back the changed one"
                                      : "assigning copies: only this variable has changed";
         check_warn(u->c, u->unit, change->span, "unread", hint, "%s is changed here and never read", change->name);
+    }
+}
+
+static void parameter_children(const Function *function, NodeVisit *visit, void *to)
+{
+    for (int i = 0; i < function->n_parameters; i++) {
+        if (function->parameters[i].contract)
+            visit(function->parameters[i].contract, to);
+        if (function->parameters[i].fallback)
+            visit(function->parameters[i].fallback, to);
     }
 }
 
@@ -364,14 +332,14 @@ static void function_uses(Walk *w, const Function *function)
     find_uses(function->body, &u);
     if (function->result)
         find_uses(function->result, &u);
-    parameter_children(function->n_parameters, function->parameters, find_uses, &u);
+    parameter_children(function, find_uses, &u);
     collect_assigned(function->body, note_assigned, &own);
     warn_changes(&u, function, &own);
     warn_hiding(&u, function, &own, w->outside);
     block_uses(&u, function->body, true);
     Outside here = {w->outside, function, &own};
     Walk inner = {w->u, &here};
-    parameter_children(function->n_parameters, function->parameters, walk, &inner);
+    parameter_children(function, walk, &inner);
     walk(function->body, &inner);
 }
 
