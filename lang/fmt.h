@@ -52,6 +52,8 @@ static inline bool fmt_closes(const Piece *piece)
     return piece->kind == TOKEN_RPAREN || piece->kind == TOKEN_RBRACKET || piece->kind == TOKEN_RBRACE;
 }
 
+bool fmt_ends_value(const Piece *piece);   /* what follows is an operator, or a bracket of a call or subscript */
+
 /* else, catch or finally: what follows a }. */
 static inline bool fmt_follows_block(const Piece *piece)
 {

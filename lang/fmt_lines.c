@@ -142,8 +142,7 @@ static int rank_break(const Pieces *pieces, int at)
         return !block || statement_kind(pieces, at - 1) == TOKEN_ASSERT ? BREAK_COMMA : BREAK_NEVER;
     if (before->kind == TOKEN_SEMICOLON)
         return piece->statement && (piece->opener < 0 || pieces->at[piece->opener + 1].lines > 0) ? BREAK_COMMA : BREAK_NEVER;
-    if (!block && (piece->kind == TOKEN_FOR || piece->kind == TOKEN_IF) && pieces->at[piece->opener].kind != TOKEN_LPAREN)
-        return BREAK_CLAUSE;
+    if (!block && (piece->kind == TOKEN_FOR || (piece->kind == TOKEN_IF && fmt_ends_value(before)))) return BREAK_CLAUSE;
     if (piece->kind == TOKEN_PIPE) return BREAK_OPERATOR;
     if (before->kind == TOKEN_CONCAT && block) return BREAK_NEVER;     /* at the end of a line it looks like i++ */
     bool operator = before->kind < TOKEN_COUNT && token_info[before->kind].binding > 0 && before->kind != TOKEN_NOT

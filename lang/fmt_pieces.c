@@ -192,7 +192,7 @@ static void mark(Node *node, void *to)
 
 /* ---- what the neighbours tell ---- */
 
-static bool ends_value(const Piece *piece)
+bool fmt_ends_value(const Piece *piece)
 {
     switch (piece->kind) {
     case TOKEN_NAME: case TOKEN_INT: case TOKEN_FLOAT: case TOKEN_STRING: case TOKEN_RPAREN: case TOKEN_RBRACKET:
@@ -214,7 +214,7 @@ static void find_roles(Pieces *pieces)
             && i + 1 < pieces->count && pieces->at[i + 1].kind == TOKEN_COLON)
             piece->kind = TOKEN_NAME;
         if (piece->kind == TOKEN_MINUS || piece->kind == TOKEN_RANGE)
-            piece->prefix = !before || piece->statement || !ends_value(before);
+            piece->prefix = !before || piece->statement || !fmt_ends_value(before);
         if (fmt_opens(piece) && opener && opener->shape) piece->shape = true;
         before = piece;
     }
@@ -310,7 +310,7 @@ static bool takes_space(const Pieces *pieces, const Piece *before, const Piece *
     switch (piece->kind) {
     case TOKEN_COMMA: case TOKEN_SEMICOLON: case TOKEN_QUESTION: case TOKEN_DOT: case TOKEN_BAR: return false;
     case TOKEN_COLON: return before->kind == TOKEN_COMMA;
-    case TOKEN_LPAREN: case TOKEN_LBRACKET: if (ends_value(before)) return false; else break;
+    case TOKEN_LPAREN: case TOKEN_LBRACKET: if (fmt_ends_value(before)) return false; else break;
     default: break;
     }
     if (before->kind == TOKEN_COMMA || before->kind == TOKEN_SEMICOLON) return true;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The formatter: the cases of tests/fmt/NAME.txt; every source of the repository, which is as the formatter would write it
+/* The formatter: the cases of tests/fmt/cases/NAME.txt; every source of the repository, which is as the formatter would write it
    and stays the same under random changes of its spaces; and random line ends, under which the meaning, the comments
    and the second formatting stay the same. `test_fmt FILE…` tries other files. */
 #include <ftw.h>
@@ -267,7 +267,7 @@ static int visit(const char *path, const struct stat *info, int type, struct FTW
     bool hidden = name[0] == '.' && place->level > 0, built = strncmp(name, "build", 5) == 0 || strncmp(name, "tessera-", 8) == 0;
     if (type == FTW_D) return hidden || built ? FTW_SKIP_SUBTREE : FTW_CONTINUE;
     if (type == FTW_F && end && strcmp(end, ".tsr") == 0) try_file(path, !strstr(path, "tests/"));
-    if (type == FTW_F && end && strcmp(end, ".txt") == 0 && strstr(path, "tests/fmt/")) try_cases(path);
+    if (type == FTW_F && end && strcmp(end, ".txt") == 0 && strstr(path, "tests/fmt/cases/")) try_cases(path);
     return FTW_CONTINUE;
 }
 
