@@ -256,6 +256,16 @@ static void parse_params(const Case *test, const Signature *signature, Inputs *i
         bad_case(test, "a parameter that the row does not have");
 }
 
+bool is_listed(const char *list, Dtype dtype)
+{
+    const char *name = dtype_name(dtype);
+    size_t length = strlen(name);
+    for (const char *at = list; at && *at; at += strcspn(at, " "), at += strspn(at, " "))
+        if (strncmp(at, name, length) == 0 && (at[length] == ' ' || at[length] == 0))
+            return true;
+    return false;
+}
+
 bool inputs_build(TensorContext *ctx, const Case *test, Dtype dtype, Inputs *in)
 {
     bool good = true;

@@ -79,6 +79,7 @@ typedef struct Inputs {
 /* False when the case has no values in that dtype (a range without whole numbers, say). */
 bool inputs_build(TensorContext *ctx, const Case *test, Dtype dtype, Inputs *inputs);
 void inputs_free(Inputs *inputs);
+bool is_listed(const char *dtypes, Dtype dtype);     /* among the names that a case gives */
 uint64_t next_random(uint64_t *state);
 
 /* ---- for references (reference.c) ---- */

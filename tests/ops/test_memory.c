@@ -220,14 +220,17 @@ int main(void)
             if (!is_chosen(sections[s], test))
                 continue;
             OpMode mode = op_find(test->op)->mode;
-            int most = mode == MODE_NOGRAD || test->no_grad ? 0 : mode == MODE_ZERO ? 1 : test->no_second ? 1 : 2;
+            bool floats = (!test->only || is_listed(test->only, DTYPE_f32)) && !is_listed(test->refuses, DTYPE_f32);
+            Dtype dtype = floats ? DTYPE_f32 : DTYPE_i64;
+            int most = mode == MODE_NOGRAD || test->no_grad || !floats ? 0
+                     : mode == MODE_ZERO || test->no_second ? 1 : 2;
             bool good = true;
             Inputs in;
-            if (inputs_build(&ctx, test, DTYPE_f32, &in) && in.n == 0)
+            if (inputs_build(&ctx, test, dtype, &in) && in.n == 0)
                 most = 0;
             inputs_free(&in);
             for (int order = 0; order <= most; order++)
-                good = starve(test, DTYPE_f32, order) && good;
+                good = starve(test, dtype, order) && good;
             tap_ok(good, "%s %s (%s) without memory", test->op, test->inputs, test->params);
         }
     starve_files();

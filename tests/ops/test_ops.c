@@ -812,16 +812,6 @@ static void check_half(Run *run)
 
 /* ---- the loop ---- */
 
-static bool listed(const char *list, Dtype dtype)
-{
-    const char *name = dtype_name(dtype);
-    size_t length = strlen(name);
-    for (const char *at = list; at && *at; at += strcspn(at, " "), at += strspn(at, " "))
-        if (strncmp(at, name, length) == 0 && (at[length] == ' ' || at[length] == 0))
-            return true;
-    return false;
-}
-
 /* Whether the case varies with the dtype at all; else it runs once, in f64. */
 static bool applies(const Case *test, Dtype dtype)
 {
@@ -829,11 +819,11 @@ static bool applies(const Case *test, Dtype dtype)
     if (!varies)
         return dtype == DTYPE_f64;
     if (dtype_is_half(dtype))
-        return !test->big && !test->error && !listed(test->refuses, DTYPE_f32)
-            && (!test->only || listed(test->only, DTYPE_f32));
+        return !test->big && !test->error && !is_listed(test->refuses, DTYPE_f32)
+            && (!test->only || is_listed(test->only, DTYPE_f32));
     if (test->big && dtype_class(dtype) != CLASS_FLOAT)
         return false;
-    return !test->only || listed(test->only, dtype);
+    return !test->only || is_listed(test->only, dtype);
 }
 
 static int run_dtype(const Case *test, Dtype dtype)
@@ -844,7 +834,7 @@ static int run_dtype(const Case *test, Dtype dtype)
     bool built = inputs_build(&ctx, test, dtype, &run.in);
     if (built && test->error != ERROR_NONE)
         check_error(&run, test->error);
-    else if (built && listed(test->refuses, dtype))
+    else if (built && is_listed(test->refuses, dtype))
         check_error(&run, ERROR_dtype);
     else if (built && dtype_is_half(dtype))
         check_half(&run);
