@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* save and load, by the name's ending: .npy and images hold one tensor, .npz a map of tensors, .safetensors any value with its objects. A
+/* save and load, by the name's ending: text formats are builtin_json.c's and builtin_csv.c's; .npy and images hold one tensor, .npz a map of tensors, .safetensors any value with its objects. A
    checkpoint has one entry a tensor, in the order of the walk, and in its metadata the other data (notation.h) and the
    random state; the same run gives the same bytes. */
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "builtins.h"
 #include "notation.h"
 #include "state.h"
+#include "textfile.h"
 
 static bool ends_in(const char *path, const char *ending)
 {
@@ -21,6 +22,25 @@ static bool ends_in(const char *path, const char *ending)
 static bool is_image(const char *path)
 {
     return ends_in(path, ".png") || ends_in(path, ".jpg") || ends_in(path, ".jpeg");
+}
+
+/* ---- text formats ---- */
+
+static bool is_text(const char *path)
+{
+    return ends_in(path, ".json") || ends_in(path, ".jsonl") || ends_in(path, ".csv") || ends_in(path, ".tsv");
+}
+
+static bool save_text(Vm *vm, Value v, const char *path)
+{
+    if (ends_in(path, ".csv") || ends_in(path, ".tsv")) return csv_save(vm, v, path, ends_in(path, ".csv") ? ',' : '\t');
+    return json_save(vm, v, path, ends_in(path, ".jsonl"));
+}
+
+static bool load_text(Vm *vm, const char *path, Value *result)
+{
+    if (ends_in(path, ".csv") || ends_in(path, ".tsv")) return csv_load(vm, path, ends_in(path, ".csv") ? ',' : '\t', result);
+    return json_load(vm, path, ends_in(path, ".jsonl"), result);
 }
 
 /* ---- saving checkpoints ---- */
@@ -165,8 +185,10 @@ bool native_save(Vm *vm, const Value *args, Value *result)
     *result = VALUE_NONE;
     if (ends_in(path, ".safetensors")) return save_checkpoint(vm, args[0], path);
     if (ends_in(path, ".npz")) return save_npz(vm, args[0], path);
+    if (is_text(path)) return save_text(vm, args[0], path);
     if (!ends_in(path, ".npy") && !ends_in(path, ".png")) {
-        return vm_fail(vm, ERROR_value, "save", "\"%.200s\" must end in .safetensors, .npy, .npz or .png", path);
+        return vm_fail(vm, ERROR_value, "save",
+                       "\"%.200s\" must end in .safetensors, .npy, .npz, .png, .json, .jsonl, .csv or .tsv", path);
     }
     Tensor *tensor = value_to_tensor(ctx, args[0]);
     if (!tensor) return false;
@@ -262,12 +284,14 @@ bool native_load(Vm *vm, const Value *args, Value *result)
     if (ends_in(path, ".safetensors")) return load_checkpoint(vm, path, args[1], result);
     if (args[1].tag != TAG_NONE) return vm_fail(vm, ERROR_argument, "load", "`into` is for .safetensors files");
     if (ends_in(path, ".npz")) return load_npz(vm, path, result);
+    if (is_text(path)) return load_text(vm, path, result);
     if (ends_in(path, ".npy")) tensor = npy_load(ctx, path);
     else if (is_image(path)) tensor = image_load(ctx, path);
     else if (ends_in(path, ".gz") || ends_in(path, "ubyte") || ends_in(path, ".idx")) tensor = idx_load(ctx, path);
     else {
         return vm_fail(vm, ERROR_value, "load",
-                       "\"%.200s\" must end in .safetensors, .npy, .npz, .png, .jpg, .idx, -ubyte or .gz", path);
+                       "\"%.200s\" must end in .safetensors, .npy, .npz, .png, .jpg, .json, .jsonl, .csv, .tsv, .idx, "
+                       "-ubyte or .gz", path);
     }
     if (tensor) *result = value_from_tensor_take(tensor);
     return tensor != NULL;

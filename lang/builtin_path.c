@@ -18,6 +18,7 @@
 #include "builtins.h"
 #include "encoding.h"
 #include "print.h"
+#include "textfile.h"
 #include "utf8.h"
 
 static bool file_fails(Vm *vm, const char *function, const char *path)
@@ -83,14 +84,18 @@ static bool read_bytes(Vm *vm, const char *function, const char *path, Text *tex
     return !tensor_interrupted(vm_tensors(vm)) && (!text->failed || vm_out_of_memory(vm));
 }
 
-bool native_read_text(Vm *vm, const Value *args, Value *result)
+bool path_read_text(Vm *vm, const char *function, const char *path, const char *encoding, Value *result)
 {
     Text text = {0};
-    const char *path = args[0].string->text;
-    bool fine = read_bytes(vm, "read_text", path, &text) &&
-                encoding_decode(vm, "read_text", path, text.at ? text.at : "", text.length, args[1].string->text, result);
+    bool fine = read_bytes(vm, function, path, &text) &&
+                encoding_decode(vm, function, path, text.at ? text.at : "", text.length, encoding, result);
     text_free(&text);
     return fine;
+}
+
+bool native_read_text(Vm *vm, const Value *args, Value *result)
+{
+    return path_read_text(vm, "read_text", args[0].string->text, args[1].string->text, result);
 }
 
 static bool append(Vm *vm, const char *function, const char *path, const void *data, size_t length)

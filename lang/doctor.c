@@ -63,7 +63,7 @@ static bool report_parts(const SessionConfig *config)
 {
     static const struct { const char *name, *use; } parts[] = {
         {"repl", "line editing at the prompt"}, {"media", "safetensors, PNG and JPEG files"},
-        {"regex", "regular expressions"}, {"fft", "Fourier transforms"},
+        {"data", "JSON and CSV files"}, {"regex", "regular expressions"}, {"fft", "Fourier transforms"},
     };
     bool complete = true;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {

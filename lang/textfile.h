@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Files of text formats, for load and save (builtin_file.c), and what the files of natives about them share. */
+#ifndef TESSERA_TEXTFILE_H
+#define TESSERA_TEXTFILE_H
+
+#include "vm.h"
+
+/* A whole file as a string; it must be UTF-8 (builtin_path.c). */
+bool path_read_text(Vm *vm, const char *function, const char *path, const char *encoding, Value *result);
+/* The module `data`, or NULL with the error set (builtin_json.c). */
+const struct DataModule *data_module(Vm *vm);
+
+bool json_load(Vm *vm, const char *path, bool lines, Value *result);        /* lines: a list, one value a line */
+bool json_save(Vm *vm, Value v, const char *path, bool lines);
+bool csv_load(Vm *vm, const char *path, char separator, Value *result);
+bool csv_save(Vm *vm, Value v, const char *path, char separator);
+
+#endif
