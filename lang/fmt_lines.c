@@ -15,6 +15,7 @@ typedef struct Frame {        /* an open bracket, or the whole text */
     bool header;              /* of a block: what is at hand is the head of if, while or for, before its { */
     int base;                 /* where the closing bracket stands when it begins a line */
     int indent;               /* where lines inside begin */
+    int follow;               /* of a block: where else stands when it begins a line */
 } Frame;
 
 typedef struct Line { int start, end, comment; } Line;   /* pieces; comment: the one behind the code, or -1 */
@@ -25,7 +26,7 @@ typedef struct Layout {
     int depth, frame_room;
     Line *line;
     int n_lines, line_room;
-    int closed_base;          /* of the block that was closed last */
+    int closed_follow;        /* of the block that was closed last */
 } Layout;
 
 /* ---- indentation ---- */
@@ -51,11 +52,26 @@ static int line_indent(const Layout *layout, int at)
     const Piece *code = piece, *end = pieces->at + pieces->count;
     while (code < end && code->kind == PIECE_COMMENT) code++;
     if (fmt_closes(piece)) return frame->base;
-    if (code < end && fmt_follows_block(code)) return layout->closed_base;
+    if (code < end && fmt_follows_block(code)) return layout->closed_follow;
     if (piece->kind == TOKEN_LBRACE && piece->block && piece->owner < at) return pieces->at[piece->owner].indent;
     bool begins = code == end || code->statement || fmt_closes(code);
     if (!frame->block || begins) return frame->indent;
     return frame->indent + (frame->header ? 2 : 1) * FMT_INDENT;
+}
+
+static int aligned(int column, int base)
+{
+    return column <= ALIGN_MAX ? column : base + FMT_INDENT;
+}
+
+/* A block on one line has its else below its if. */
+static Frame block_frame(const Layout *layout, const Piece *piece)
+{
+    const Piece *at = layout->pieces->at, *owner = &at[piece->owner];
+    Frame frame = {.block = true, .base = owner->indent, .indent = owner->indent + FMT_INDENT};
+    bool chained = piece->owner > 0 && owner[-1].kind == TOKEN_ELSE;
+    frame.follow = chained ? layout->closed_follow : aligned(owner->column, frame.base);
+    return frame;
 }
 
 /* A bracket with its content on the same line aligns what follows with it, unless that were too far to the right; else
@@ -63,14 +79,13 @@ static int line_indent(const Layout *layout, int at)
 static bool open_frame(Layout *layout, int at)
 {
     const Piece *piece = &layout->pieces->at[at];
-    Frame frame = {.block = piece->block, .base = piece->indent};
-    bool alone = at + 1 < layout->pieces->count && (piece[1].lines > 0 || piece[1].kind == PIECE_COMMENT);
     if (piece->block) {
         layout->frame[layout->depth - 1].header = false;
-        frame.base = layout->pieces->at[piece->owner].indent;
+        return push_frame(layout, block_frame(layout, piece));
     }
-    int inside = piece->column + piece->width;
-    frame.indent = piece->block || alone || inside > ALIGN_MAX ? frame.base + FMT_INDENT : inside;
+    bool alone = at + 1 < layout->pieces->count && (piece[1].lines > 0 || piece[1].kind == PIECE_COMMENT);
+    Frame frame = {.base = piece->indent, .indent = piece->indent + FMT_INDENT};
+    if (!alone) frame.indent = aligned(piece->column + piece->width, frame.base);
     return push_frame(layout, frame);
 }
 
@@ -88,7 +103,7 @@ static bool advance(Layout *layout, int start, int end)
         if (piece->kind == TOKEN_IF || piece->kind == TOKEN_WHILE || piece->kind == TOKEN_FOR) frame->header = true;
         if (fmt_opens(piece) && !open_frame(layout, i)) return false;
         if (!fmt_closes(piece) || layout->depth == 1) continue;
-        if (piece->block) layout->closed_base = frame->base;
+        if (piece->block) layout->closed_follow = piece->lines > 0 ? frame->base : frame->follow;
         if (--layout->depth >= depth) continue;
         depth = layout->depth;
         indent = layout->frame[depth - 1].indent;

@@ -289,21 +289,10 @@ static bool colon_takes_space(const Pieces *pieces, const Piece *colon)
     return colon->opener < 0 || pieces->at[colon->opener].kind != TOKEN_LBRACKET || pieces->at[colon->opener].shape;
 }
 
-/* = between a name and its value, without spaces; that of a parameter with a contract has them. */
-static bool gives_value(const Pieces *pieces, const Piece *assign)
-{
-    const Piece *opener = assign->opener < 0 ? NULL : &pieces->at[assign->opener];
-    if (assign->kind != TOKEN_ASSIGN || !opener || opener->kind == TOKEN_LBRACE) return false;
-    for (const Piece *piece = assign - 1; piece > opener && piece->kind != TOKEN_COMMA; piece--) {
-        if (piece->kind == TOKEN_COLON) return false;
-        if (fmt_closes(piece) && piece->partner >= 0) piece = &pieces->at[piece->partner];
-    }
-    return true;
-}
-
 static bool takes_space(const Pieces *pieces, const Piece *before, const Piece *piece)
 {
     const Piece *opener = piece->opener < 0 ? NULL : &pieces->at[piece->opener];
+    bool in_brackets = opener && opener->kind != TOKEN_LBRACE;
     if (before->kind == TOKEN_LBRACE && piece->partner >= 0 && &pieces->at[piece->partner] == before) return false;
     if ((before->kind == TOKEN_LBRACE && before->block) || (piece->kind == TOKEN_RBRACE && piece->block)) return true;
     if (fmt_closes(piece) || fmt_opens(before)) return false;
@@ -317,7 +306,7 @@ static bool takes_space(const Pieces *pieces, const Piece *before, const Piece *
     if (before->kind == TOKEN_DOT || before->kind == TOKEN_BAR || before->prefix) return false;
     if (before->kind == TOKEN_RANGE || (piece->kind == TOKEN_RANGE && !piece->prefix)) return false;
     if (before->kind == TOKEN_COLON) return colon_takes_space(pieces, before);
-    if (gives_value(pieces, piece) || gives_value(pieces, before)) return false;
+    if (in_brackets && (piece->kind == TOKEN_ASSIGN || before->kind == TOKEN_ASSIGN)) return false;
     if (opener && opener->shape && (is_product(piece->kind) || is_product(before->kind))) return false;
     return true;
 }
