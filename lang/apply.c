@@ -54,8 +54,11 @@ static bool set_padding(Call *call, const Param *param, Value v, Attr *attr)
 /* Bound values are canonical: bind_signature has checked the words. */
 static bool set_attr(Call *call, const Param *param, Value v, Attr *attr)
 {
-    *attr = (Attr){.none = v.tag == TAG_NONE};
-    if (attr->none) return true;
+    if (v.tag == TAG_NONE) {
+        *attr = (Attr){.none = true};
+        return true;
+    }
+    attr->none = attr->whole = false;
     switch (param->kind) {
     case PARAM_int: attr->i = v.i; return true;
     case PARAM_num:
@@ -269,6 +272,15 @@ static bool has_sizes(const Signature *signature)
     return false;
 }
 
+/* The arrays are filled as far as they are used. */
+static void call_init(Call *call, Vm *vm, const OpDef *def)
+{
+    call->vm = vm;
+    call->ctx = vm_tensors(vm);
+    call->def = def;
+    call->signature = op_signature(def);
+}
+
 static bool bind_call(Call *call, int n_args, const Value *args, int n_named, const NamedValue *named)
 {
     char sizes[SIZES_ROOM];
@@ -296,7 +308,8 @@ static void release_bound(Call *call)
 
 bool op_binds(Vm *vm, const OpDef *def, int n_args, const Value *args, int n_named, const NamedValue *named)
 {
-    Call call = {.vm = vm, .ctx = vm_tensors(vm), .def = def, .signature = op_signature(def)};
+    Call call;
+    call_init(&call, vm, def);
     bool fine = bind_call(&call, n_args, args, n_named, named);
     if (fine) release_bound(&call);
     return fine;
@@ -305,7 +318,8 @@ bool op_binds(Vm *vm, const OpDef *def, int n_args, const Value *args, int n_nam
 bool op_apply(Vm *vm, const OpDef *def, int n_args, const Value *args, int n_named, const NamedValue *named,
               Value *result)
 {
-    Call call = {.vm = vm, .ctx = vm_tensors(vm), .def = def, .signature = op_signature(def)};
+    Call call;
+    call_init(&call, vm, def);
     if (!bind_call(&call, n_args, args, n_named, named)) return false;
     bool fine = call_bound(&call, result);
     release_bound(&call);

@@ -51,6 +51,8 @@ Session *session_new(const SessionConfig *config);   /* NULL: memory is out */
 void session_free(Session *session);
 /* Debug builds: heap objects that outlived the last session; 0 is right. */
 long long session_live_objects(void);
+/* Bytes that values and tensors of all sessions take, kept memory that waits for reuse excluded. */
+long long session_live_bytes(void);
 
 typedef enum EvalStatus { EVAL_OK, EVAL_ERROR, EVAL_INTERRUPTED, EVAL_EXIT } EvalStatus;
 typedef enum EvalMode {

@@ -46,6 +46,7 @@ void session_free(Session *session)
 }
 
 long long session_live_objects(void) { return (long long)value_live_objects(); }
+long long session_live_bytes(void) { return (long long)value_live_bytes(); }
 void session_interrupt(Session *session) { atomic_store(&session->vm->flags, 1); }
 void session_set_forms(Session *session, const char *forms)
 {

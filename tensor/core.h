@@ -10,6 +10,8 @@
 /* 64-byte aligned, uninitialised; NULL when memory is out. Give it back with the same size, on any thread. */
 void *block_take(size_t bytes);
 void block_give(void *block, size_t bytes);
+void block_count_tensor(int by);                           /* one more tensor lives, or one less */
+void block_counts(int64_t *bytes, int64_t *tensors);       /* bytes that memory_count was not told of; tensors alive */
 
 /* ---- limits.c: what this process may use ---- */
 size_t limits_memory(void);   /* bytes: RAM or the control group's limit, whichever is smaller */

@@ -5,29 +5,15 @@
 #include "half.h"
 #include "tensor.h"
 
-static const struct DtypeRow {
-    const char *name;
-    size_t size;
-    DtypeClass class;
-} rows[DTYPE_COUNT] = {
+const DtypeRow dtype_rows[DTYPE_COUNT] = {
 #define DTYPE(name, ctype, class, st, npy) [DTYPE_##name] = {#name, sizeof(ctype), CLASS_##class},
 #include "dtypes.def"
 #undef DTYPE
 };
 
-size_t dtype_size(Dtype dtype)
-{
-    return rows[dtype].size;
-}
-
 const char *dtype_name(Dtype dtype)
 {
-    return rows[dtype].name;
-}
-
-DtypeClass dtype_class(Dtype dtype)
-{
-    return rows[dtype].class;
+    return dtype_rows[dtype].name;
 }
 
 double dtype_round(Dtype dtype, double value)
@@ -43,7 +29,7 @@ double dtype_round(Dtype dtype, double value)
 bool dtype_from_name(const char *name, Dtype *dtype)
 {
     for (int i = 0; i < DTYPE_COUNT; i++)
-        if (strcmp(rows[i].name, name) == 0) {
+        if (strcmp(dtype_rows[i].name, name) == 0) {
             *dtype = (Dtype)i;
             return true;
         }

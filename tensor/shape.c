@@ -3,6 +3,7 @@
    attributes and fills call->spec; it touches no data, so it serves dry runs too. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core.h"
 
@@ -209,7 +210,7 @@ bool shape_elementwise(OpCall *call)
     spec_of(call->in[0], out);
     for (int i = 1; i < call->n_in; i++) {
         const Tensor *x = call->in[i];
-        if (x->ndim == 0)
+        if (x->ndim == 0 || (x->ndim == out->ndim && !memcmp(x->shape, out->shape, (size_t)x->ndim * sizeof *x->shape)))
             continue;
         TensorSpec spec;
         spec_of(x, &spec);

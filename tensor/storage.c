@@ -75,8 +75,10 @@ static bool fails_on_purpose(void)
 
 void memory_use(MemoryUse *use)
 {
+    int64_t blocks, tensors;
+    block_counts(&blocks, &tensors);
     pthread_once(&budget_once, find_budget);
-    *use = (MemoryUse){.budget = budget_bytes, .live = (size_t)atomic_load(&live_bytes),
+    *use = (MemoryUse){.budget = budget_bytes, .live = (size_t)(atomic_load(&live_bytes) + blocks),
                        .peak = (size_t)atomic_load(&peak_bytes), .cached = (size_t)atomic_load(&cached_bytes)};
 }
 

@@ -227,9 +227,26 @@ static bool run_all(TensorContext *ctx, Sweep *sweep)
     return true;
 }
 
+/* Few elements that already lie as they are walked, without conversion: the body takes them where they are. */
+static bool run_small(const Sweep *s)
+{
+    const void *in[SWEEP_MAX_IN];
+    if (s->size > SWEEP_CHUNK) return false;
+    for (int k = 0; k < s->n_in; k++) {
+        const SweepInput *x = &s->in[k];
+        in[k] = x->data;
+        if (!x->tensor) continue;
+        if (x->from != x->to || x->tensor->ndim != s->ndim || !tensor_is_contiguous(x->tensor)) return false;
+        for (int i = 0; i < s->ndim; i++)
+            if (x->tensor->shape[i] != s->shape[i]) return false;
+    }
+    s->body(s->arg, 0, s->size, in);
+    return true;
+}
+
 bool sweep_run(TensorContext *ctx, Sweep *sweep)
 {
-    if (sweep->size == 0) return true;
+    if (sweep->size == 0 || run_small(sweep)) return true;
     bool ok = straighten(ctx, sweep) && run_all(ctx, sweep);
     for (int k = 0; k < sweep->n_in; k++) tensor_release(sweep->in[k].copy);
     return ok;

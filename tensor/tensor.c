@@ -9,11 +9,11 @@
 
 enum { META_BYTES = 1 << 16 };   /* what a dry run may compute, the small tensors that some ops make on their way */
 
-static _Atomic(int64_t) live_tensors;
-
 int64_t tensor_live_count(void)
 {
-    return atomic_load(&live_tensors);
+    int64_t bytes, tensors;
+    block_counts(&bytes, &tensors);
+    return tensors;
 }
 
 int64_t runtime_live_tensors(void)
@@ -55,7 +55,7 @@ static Tensor *new_head(TensorContext *context, Dtype dtype)
     tensor->node = NULL;
     tensor->node_out = 0;
     tensor->scalar.i = 0;
-    atomic_fetch_add_explicit(&live_tensors, 1, memory_order_relaxed);
+    block_count_tensor(1);
     return tensor;
 }
 
@@ -65,7 +65,7 @@ void tensor_free(Tensor *tensor)
         grad_node_release(tensor->node);
     storage_release(tensor->storage);
     block_give(tensor, sizeof *tensor);
-    atomic_fetch_sub_explicit(&live_tensors, 1, memory_order_relaxed);
+    block_count_tensor(-1);
 }
 
 /* The bytes of a dense tensor; false when the shape is impossible. */

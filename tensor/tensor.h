@@ -29,9 +29,11 @@ typedef enum Dtype {
 
 typedef enum DtypeClass { CLASS_BOOL, CLASS_INT, CLASS_FLOAT, CLASS_HALF = CLASS_FLOAT } DtypeClass;
 
-size_t dtype_size(Dtype dtype);
+typedef struct DtypeRow { const char *name; size_t size; DtypeClass class; } DtypeRow;
+extern const DtypeRow dtype_rows[];            /* what dtypes.def says */
+static inline size_t dtype_size(Dtype dtype) { return dtype_rows[dtype].size; }
 const char *dtype_name(Dtype dtype);
-DtypeClass dtype_class(Dtype dtype);
+static inline DtypeClass dtype_class(Dtype dtype) { return dtype_rows[dtype].class; }
 static inline bool dtype_is_half(Dtype dtype) { return dtype == DTYPE_f16 || dtype == DTYPE_bf16; }
 double dtype_round(Dtype dtype, double value);     /* the nearest number that a float dtype holds */
 bool dtype_from_name(const char *name, Dtype *dtype);
