@@ -158,6 +158,9 @@ Attr attr_none(void);
 Attr attr_dtype(Dtype dtype);
 Attr attr_ints(int count, const int64_t *v);
 
+/* Fills the one result of [call] with ones of probability p and zeros (op_create.c). */
+bool bernoulli_fill(OpCall *call, double p);
+
 /* ---- threads (pool.c) ---- */
 /* Runs fn(arg, i) for i in 0..tasks-1 over the pool and this thread; the split into tasks must not depend on the number
    of threads (same bits everywhere). Polls the interrupt between tasks: false and the error set when it came.

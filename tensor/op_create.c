@@ -264,17 +264,10 @@ bool randn_run(OpCall *call)
     return random_fill(call, 2, normal_doubles_task, 0, 0);
 }
 
-bool shape_bernoulli(OpCall *call)
+bool bernoulli_fill(OpCall *call, double p)
 {
-    double p = call->attr[0].num;
-    if (!(p >= 0 && p <= 1)) return op_error(call, ERROR_value, "p must lie between 0 and 1, not %g", p);
-    return spec_floats(call, &call->attr[1], call->attr[2].dtype);
-}
-
-bool bernoulli_run(OpCall *call)
-{
-    if (call->spec[0].dtype == DTYPE_f32) return random_fill(call, 4, bernoulli_floats_task, call->attr[0].num, 0);
-    return random_fill(call, 4, bernoulli_doubles_task, call->attr[0].num, 0);
+    if (call->spec[0].dtype == DTYPE_f32) return random_fill(call, 4, bernoulli_floats_task, p, 0);
+    return random_fill(call, 4, bernoulli_doubles_task, p, 0);
 }
 
 bool shape_randint(OpCall *call)
@@ -315,8 +308,8 @@ bool dropout_run(OpCall *call)
         return op_error(call, ERROR_dtype, "x must be floats, not %s", dtype_name((Dtype)x->dtype));
     Scope s;
     scope_init(&s, call->ctx);
-    Attr attr[3] = {attr_num(1 - p), attr_ints(x->ndim, x->shape), attr_dtype((Dtype)x->dtype)};
-    Tensor *kept = s_op(&s, OP_bernoulli, 0, NULL, attr, 0);
+    Attr attr[2] = {attr_ints(x->ndim, x->shape), attr_dtype((Dtype)x->dtype)};
+    Tensor *keep = s_const(&s, 1 - p), *kept = keep != NULL ? s_op(&s, OP_bernoulli, 1, &keep, attr, 0) : NULL;
     call->out[0] = tensor_retain(s_mul(&s, x, s_scale(&s, kept, p < 1 ? 1 / (1 - p) : 0)));
     scope_clear(&s);
     return call->out[0] != NULL;

@@ -242,6 +242,9 @@ bool svd_run(OpCall *call)
         return true;
     }
     int64_t k = smaller(m, n);
+    if (k > 20000)                         /* LAPACK counts its work in 32 bits */
+        return op_error(call, ERROR_shape, "sides of %lld and %lld are too long, 20000 is the most for one", (long long)m,
+                        (long long)n);
     factor_part(&plan, m, n);
     factor_part(&plan, m, plan.full ? m : k);
     factor_part(&plan, k, 1);

@@ -3,6 +3,7 @@
    threads, others for other seeds and for the next call, and dropout that keeps what it promises. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../../tensor/op.h"
 #include "../tap.h"
@@ -76,16 +77,84 @@ static void test_distributions(void)
         t = draw("uniform", 0, NULL, (Attr[]){attr_num(-2), attr_num(6), size, type});
         check(wide ? "uniform f64" : "uniform", t, 2, 64.0 / 12, -2, nextafter(6, 0));
         tensor_release(t);
-        t = draw("bernoulli", 0, NULL, (Attr[]){attr_num(0.5), size, type});
+        Tensor *half = tensor_weak(&ctx, true, 0.5, 0);
+        t = draw("bernoulli", 1, &half, (Attr[]){size, type});
         check(wide ? "bernoulli f64" : "bernoulli", t, 0.5, 0.25, 0, 1);
         tensor_release(t);
+        tensor_release(half);
     }
     Tensor *t = draw("randint", 0, NULL, (Attr[]){attr_int(-3), attr_int(4), attr_ints(1, shape)});
     check("randint", t, 0, 4, -3, 3);
     tensor_release(t);
-    t = draw("bernoulli", 0, NULL, (Attr[]){attr_num(0.1), attr_ints(1, shape), attr_dtype(DTYPE_f32)});
+    Tensor *tenth = tensor_weak(&ctx, true, 0.1, 0);
+    t = draw("bernoulli", 1, &tenth, (Attr[]){attr_ints(1, shape), attr_dtype(DTYPE_f32)});
     tap_ok(fabs(moments_of(t).mean - 0.1) < 7 * 0.3 / sqrt(N), "bernoulli(0.1) is one in ten");
     tensor_release(t);
+    tensor_release(tenth);
+}
+
+/* Mean and variance over the methods' ranges, in seven standard errors of each; [kurtosis] beyond the normal one. */
+static void check_drawn(const char *name, double first, double second, double mean, double variance, double kurtosis)
+{
+    static const int64_t shape[] = {N};
+    Tensor *in[2] = {tensor_weak(&ctx, true, first, 0), tensor_weak(&ctx, true, second, 0)};
+    int count = strcmp(name, "binomial") == 0 ? 2 : 1;
+    Tensor *t = draw(name, count, in, (Attr[]){attr_ints(1, shape), attr_dtype(DTYPE_f64)});
+    Moments m = moments_of(t);
+    double error = 7 / sqrt(N), spread = error * variance * sqrt(2 + kurtosis);
+    if (!tap_ok(fabs(m.mean - mean) <= error * sqrt(variance) && fabs(m.variance - variance) <= spread && m.least >= 0
+                && fabs(m.neighbours) <= error * variance, "%s(%g, %g) has its mean and variance", name, first, second))
+        tap_note("mean %g, variance %g, neighbours %g, least %g", m.mean, m.variance, m.neighbours, m.least);
+    tensor_release(t);
+    tensor_release(in[0]);
+    tensor_release(in[1]);
+}
+
+static void test_parameters(void)
+{
+    static const double shapes[] = {0.05, 0.5, 1, 2.5, 40, 1e6}, rates[] = {0.01, 3, 9.9, 10, 57.5, 1e6};
+    static const double tries[][2] = {{5, 0.3}, {30, 0.01}, {40, 0.5}, {1000, 0.7}, {1000, 0.999}, {1e6, 0.2}};
+    for (int i = 0; i < 6; i++) {
+        check_drawn("gamma", shapes[i], 0, shapes[i], shapes[i], 6 / shapes[i]);
+        check_drawn("poisson", rates[i], 0, rates[i], rates[i], 1 / rates[i]);
+        double n = tries[i][0], p = tries[i][1], variance = n * p * (1 - p);
+        check_drawn("binomial", n, p, n * p, variance, 1 / variance);
+    }
+}
+
+/* 100,000 draws of three classes of four, by weights; and of two different ones at once. */
+static void test_multinomial(void)
+{
+    enum { COUNT = 100000 };
+    static const double weight[4] = {1, 0, 2, 5};
+    double seen[4] = {0}, pairs = 0;
+    Tensor *w = tensor_new(&ctx, DTYPE_f64, 1, (int64_t[]){4});
+    for (int i = 0; i < 4; i++)
+        tensor_store(w, i, weight[i]);
+    Tensor *t = draw("multinomial", 1, &w, (Attr[]){attr_int(COUNT), attr_bool(true)});
+    for (int64_t i = 0; i < COUNT; i++)
+        seen[tensor_item_int(t, i)]++;
+    double chi = 0;
+    for (int i = 0; i < 4; i++)
+        if (weight[i] > 0)
+            chi += pow(seen[i] - COUNT * weight[i] / 8, 2) / (COUNT * weight[i] / 8);
+    tap_ok(seen[1] == 0 && chi < 20, "multinomial draws by weight, chi-squared %.1f", chi);
+    tensor_release(t);
+    Tensor *many = tensor_new(&ctx, DTYPE_f64, 2, (int64_t[]){COUNT, 4});
+    tensor_assign(&ctx, many, w);
+    t = draw("multinomial", 1, &many, (Attr[]){attr_int(2), attr_bool(false)});
+    bool different = true;
+    for (int64_t i = 0; i < COUNT; i++) {
+        int64_t a = tensor_item_int(t, 2 * i), b = tensor_item_int(t, 2 * i + 1);
+        different = different && a != b && a != 1 && b != 1;
+        pairs += a == 3 && b == 2;
+    }
+    double expected = 5.0 / 8 * 2 / 3;
+    tap_ok(different && fabs(pairs / COUNT - expected) < 7 * sqrt(expected * (1 - expected) / COUNT),
+           "without replacement no class comes twice, and the order follows the weights");
+    tensor_release(t);
+    tensor_release(many);
+    tensor_release(w);
 }
 
 static void test_permutation(void)
@@ -159,6 +228,8 @@ int main(void)
     tensor_context_init(&ctx, NULL);
     ctx.seed = 1;
     test_distributions();
+    test_parameters();
+    test_multinomial();
     test_permutation();
     test_dropout();
     test_seeds();
