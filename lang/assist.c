@@ -6,6 +6,7 @@
 
 #include "embedded.h"
 #include "session.h"
+#include "suggest.h"
 
 static const char *const keywords[] = {
     "and", "assert", "break", "buffer", "catch", "continue", "else", "false", "finally", "fn", "for", "if", "in",
@@ -362,6 +363,20 @@ static bool help_method(Vm *vm, const char *text, size_t start, size_t dot, cons
     return help_library(module, name, out);
 }
 
+/* What a name of NumPy, PyTorch or another language is called here. */
+static bool help_peer(const char *name, Text *out)
+{
+    char full[96];
+    const char *hint = suggest_name(name);
+    if (hint)
+        text_format(out, "%s is not a name here: %s", name, hint);
+    else if (library_name(name, full, sizeof full))
+        text_format(out, "%s is %s here", name, full);
+    else
+        return false;
+    return true;
+}
+
 char *session_inspect(Session *session, const char *text, size_t length, size_t cursor)
 {
     Text out = {0};
@@ -385,7 +400,8 @@ char *session_inspect(Session *session, const char *text, size_t length, size_t 
     if (!found && word > start)
         found = help_method(vm, text, start, word - 1, name, &out);
     if (!found)
-        found = help_builtin(name, &out) || help_library("prelude", name, &out) || help_module(name, &out);
+        found = help_builtin(name, &out) || help_library("prelude", name, &out) || help_module(name, &out) ||
+                help_peer(name, &out);
     text_add(&out, "", 1);
     if (found && !out.failed)
         return out.at;

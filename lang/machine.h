@@ -201,6 +201,7 @@ const char *module_path_beside(Vm *vm, const char *user, const char *path);
 const char *module_path(Vm *vm, const char *path);           /* as modules are cached and shown; NULL: error */
 bool callee_or(Vm *vm, Module *module, uint32_t slot, Value *callee);   /* the function of that name, if there is one */
 bool name_known(Vm *vm, const char *name);                   /* a builtin, op, prelude name or standard module */
+bool library_name(const char *name, char *full, size_t size); /* where it is known: "relu", "nn.Linear" (suggest.h) */
 
 /* ---- contract.c ---- */
 bool contract_check(Vm *vm, const struct Contract *contract, Value *r, const Proto *proto);

@@ -363,6 +363,24 @@ static void offer_all(Suggest *suggest, const Module *module)
             suggest_offer(suggest, embedded_names[i].module);
 }
 
+bool library_name(const char *name, char *full, size_t size)
+{
+    bool known = op_find(name) != NULL, is_private = name[0] == '_';
+    const char *module = "";
+    for (int i = 0; i < native_count && !known; i++)
+        known = !strcmp(native_defs[i].name, name);
+    for (int i = 0; i < constant_count && !known; i++)
+        known = !strcmp(constant_defs[i].name, name);
+    for (int i = 0; i < embedded_name_count && !known; i++)
+        if (!strcmp(embedded_names[i].name, name)) {
+            known = true;
+            module = embedded_names[i].module;
+        }
+    bool plain = !*module || !strcmp(module, "prelude");
+    snprintf(full, size, "%s%s%s", plain ? "" : module, plain ? "" : ".", name);
+    return known && !is_private;
+}
+
 bool name_unknown(Vm *vm, const Module *module, const char *name, int n_more, const char *const *more)
 {
     Suggest suggest;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "machine.h"
+#include "suggest.h"
 
 bool vm_fail(Vm *vm, ErrorKind kind, const char *op, const char *format, ...)
 {
@@ -75,12 +76,23 @@ static void trace_frames(Vm *vm)
     }
 }
 
+/* An unknown `torch` may be the beginning of a name that has a better hint; the source tells. */
+static void hint_path(Vm *vm)
+{
+    const TraceFrame *frame = vm->trace && vm->trace->count > 0 ? &vm->trace->frame[0] : NULL;
+    if (!frame || vm->tensors.error.kind != ERROR_name || frame->span.start >= frame->source->length) return;
+    suggest_path(frame->source->text + frame->span.start, frame->source->length - frame->span.start, library_name,
+                 &vm->tensors.error);
+}
+
 void vm_trace(Vm *vm)
 {
     if (vm->tensors.error.kind == ERROR_interrupt)
         atomic_store(&vm->flags, 0);       /* what runs on the way out is not stopped again */
-    if (!vm->trace && vm->thrown.tag != TAG_ERROR)
+    if (!vm->trace && vm->thrown.tag != TAG_ERROR) {
         trace_frames(vm);
+        hint_path(vm);
+    }
 }
 
 void vm_trace_at(Vm *vm, Source *source, Span span)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Nearest names by edit distance with swaps, ignoring case, and the table of other languages' words (habits.def). It
-   knows no scope: callers offer the names that would have been possible. */
+/* Nearest names by edit distance with swaps, ignoring case, and the tables of other languages' words (habits.def) and
+   libraries' names (peers.def). It knows no scope: callers offer the names that would have been possible. */
 #include "suggest.h"
 
 #include <ctype.h>
@@ -64,20 +64,55 @@ void suggest_offer(Suggest *suggest, const char *name)
     }
 }
 
-static const struct { const char *text, *hint; bool syntax; } habits[] = {
-#define WORD(text, hint) {text, hint, true},
-#define NAME(text, hint) {text, hint, false},
+/* Rows of habits.def have one word, rows of peers.def several with blanks between them, `*` standing for anything. */
+static const struct { const char *text, *hint; bool syntax, peers; } habits[] = {
+#define WORD(text, hint) {text, hint, true, false},
+#define NAME(text, hint) {text, hint, false, false},
+#define PEERS(texts, hint) {texts, hint, false, true},
 #include "habits.def"
+#include "peers.def"
 #undef WORD
 #undef NAME
+#undef PEERS
 };
+
+static bool equal(const char *a, size_t n, const char *b, size_t m)
+{
+    return n == m && memcmp(a, b, n) == 0;
+}
+
+/* Whether the word is the pattern, which may begin or end in `*`. */
+static bool fits(const char *pattern, size_t length, const char *word, size_t n)
+{
+    bool front = length > 0 && *pattern == '*', back = length > 1 && pattern[length - 1] == '*';
+    const char *core = pattern + front;
+    size_t size = length - front - back;
+    if (size > n) return false;
+    if (!front) return back ? memcmp(core, word, size) == 0 : equal(core, size, word, n);
+    if (!back) return memcmp(core, word + n - size, size) == 0;
+    for (size_t i = 0; i + size <= n; i++)
+        if (memcmp(core, word + i, size) == 0) return true;
+    return false;
+}
+
+static bool listed(const char *patterns, const char *word, size_t n)
+{
+    for (const char *at = patterns; *at; at += strspn(at, " ")) {
+        size_t length = strcspn(at, " ");
+        if (fits(at, length, word, n)) return true;
+        at += length;
+    }
+    return false;
+}
 
 static const char *find_habit(const char *word, size_t length, bool names)
 {
-    for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
-        if ((names || habits[i].syntax) && strlen(habits[i].text) == length
-            && memcmp(habits[i].text, word, length) == 0)
+    for (size_t i = 0; i < sizeof habits / sizeof *habits; i++) {
+        if (!names && !habits[i].syntax) continue;
+        if (habits[i].peers ? listed(habits[i].text, word, length)
+                            : equal(habits[i].text, strlen(habits[i].text), word, length))
             return habits[i].hint;
+    }
     return NULL;
 }
 
@@ -86,10 +121,55 @@ const char *suggest_word(const char *word, size_t length)
     return find_habit(word, length, false);
 }
 
+const char *suggest_name(const char *name)
+{
+    return find_habit(name, strlen(name), true);
+}
+
+/* PyTorch's x.relu_() changes x. */
+static bool hint_in_place(const Suggest *suggest, Error *error)
+{
+    size_t plain = suggest->length - 1;
+    if (suggest->length < 3 || suggest->wanted[plain] != '_') return false;
+    const char *habit = find_habit(suggest->wanted, plain, true);
+    bool same = suggest->best && equal(suggest->best, strlen(suggest->best), suggest->wanted, plain);
+    if (same) error_hint(error, "nothing changes in place: write x = x.%s(…)", suggest->best);
+    else if (habit) error_hint(error, "nothing changes in place; without the _: %s", habit);
+    return same || habit;
+}
+
 bool suggest_hint(const Suggest *suggest, Error *error)
 {
     const char *habit = find_habit(suggest->wanted, suggest->length, true);
     if (habit) error_hint(error, "%s", habit);
+    else if (hint_in_place(suggest, error)) return true;
     else if (suggest->best) error_hint(error, "did you mean %s?", suggest->best);
     return habit || suggest->best;
+}
+
+/* ---- torch.nn.functional.relu ---- */
+
+static bool is_part(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || c == '.';
+}
+
+bool suggest_path(const char *text, size_t left, SuggestKnown *known, Error *error)
+{
+    static const char roots[] = "torch np numpy F jnp jax tf math scipy functional";
+    char path[128], full[96];
+    size_t length = 0, root = strcspn(text, ".");
+    while (length < left && length < sizeof path - 1 && is_part(text[length])) length++;
+    memcpy(path, text, length);
+    path[length] = '\0';
+    char *last = strrchr(path, '.');
+    if (!last || !last[1]) return false;
+    if (!listed(roots, path, root) && !strstr(path, ".functional.")) return false;
+    last++;
+    bool here = known(last, full, sizeof full);
+    const char *habit = here ? NULL : suggest_name(last);
+    if (here || habit) error->hint[0] = '\0';            /* of the root, which says less */
+    if (here) error_hint(error, "here it is %s", full);
+    else if (habit) error_hint(error, "%s: %s", last, habit);
+    return here || habit;
 }

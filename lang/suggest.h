@@ -20,10 +20,19 @@ typedef struct Suggest {
 void suggest_start(Suggest *suggest, const char *wanted);
 void suggest_offer(Suggest *suggest, const char *name);
 
-/* Gives [error] its hint: what habits.def says of the wanted name, else the best one offered. False: nothing known. */
+/* Gives [error] its hint: what habits.def and peers.def say of the wanted name, else the best one offered. False: nothing known. */
 bool suggest_hint(const Suggest *suggest, Error *error);
 
 /* What to write instead of a word of another language's syntax: "write none" for None; NULL when it is none. */
 const char *suggest_word(const char *word, size_t length);
+
+/* What habits.def or peers.def say of a name of another language or library; NULL: nothing. */
+const char *suggest_name(const char *name);
+
+/* Writes where a name is found here ("relu", "nn.Linear") into [full]; false when nowhere. */
+typedef bool SuggestKnown(const char *name, char *full, size_t size);
+
+/* For a text such as `torch.nn.functional.relu(x)` whose root belongs to another library: the hint for its last name. */
+bool suggest_path(const char *text, size_t left, SuggestKnown *known, Error *error);
 
 #endif

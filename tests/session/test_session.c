@@ -227,6 +227,9 @@ static void test_assist(void)
     help = session_inspect(s, "nn.Linear(", 10, 10);
     tap_ok(help && strstr(help, "Linear(inputs, outputs, bias=true)"), "shows a library model's documentation");
     free(help);
+    help = session_inspect(s, "torch.cat", 9, 9);
+    tap_ok(help && strstr(help, "concat"), "help says what a name of PyTorch is called here");
+    free(help);
     tap_ok(session_is_complete(s, "fn f() {", 8, &indent) == CODE_INCOMPLETE, "an open brace is incomplete");
     tap_ok(session_is_complete(s, "1 + 1", 5, &indent) == CODE_COMPLETE, "an expression is complete");
     session_free(s);
