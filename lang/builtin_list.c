@@ -274,7 +274,7 @@ bool native_count_of(Vm *vm, const Value *args, Value *result)
     return true;
 }
 
-bool native_unique(Vm *vm, const Value *args, Value *result)
+bool native__unique_items(Vm *vm, const Value *args, Value *result)
 {
     Value list, seen = map_new();
     if (seen.tag == TAG_UNDEFINED) return vm_out_of_memory(vm);

@@ -287,7 +287,10 @@ bool native_enumerate(Vm *vm, const Value *args, Value *result)
 
 bool native_take(Vm *vm, const Value *args, Value *result)
 {
-    int64_t n = args[1].i;
+    int64_t n;
+    if (args[0].tag == TAG_TENSOR && (args[1].tag == TAG_TENSOR || args[1].tag == TAG_LIST || args[2].tag != TAG_NONE))
+        return vm_call_prelude(vm, "take_places", 3, args, result);
+    if (!value_to_int(args[1], &n)) return native_wants(vm, "take", "n", "an int", args[1]);
     if (n < 0) return vm_fail(vm, ERROR_value, "take", "n must not be negative, got %lld", (long long)n);
     return lazy_over(vm, step_take, VALUE_UNDEFINED, 0, n, 1, args, result);
 }

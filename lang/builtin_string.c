@@ -88,8 +88,20 @@ static bool split_from_end(Vm *vm, const String *s, const String *by, int64_t mo
     return fine;
 }
 
+/* split(x, by, axis) of a tensor, the axis by place or by name. */
+static bool split_tensor(Vm *vm, const Value *args, Value *result)
+{
+    Value axis = args[2].tag == TAG_NONE ? args[4] : args[2];
+    if (args[1].tag == TAG_NONE) return native_wants(vm, "split", "by", "a size or a list of sizes", args[1]);
+    return vm_call_prelude(vm, "split_sizes", axis.tag == TAG_NONE ? 2 : 3, (Value[]){args[0], args[1], axis}, result);
+}
+
 bool native_split(Vm *vm, const Value *args, Value *result)
 {
+    if (args[0].tag == TAG_TENSOR) return split_tensor(vm, args, result);
+    if (args[0].tag != TAG_STRING) return native_wants(vm, "split", "s", "a string or a tensor", args[0]);
+    if (args[1].tag != TAG_NONE && args[1].tag != TAG_STRING)
+        return native_wants(vm, "split", "by", "a string", args[1]);
     Value list = list_new(0);
     if (list.tag == TAG_UNDEFINED) return vm_out_of_memory(vm);
     bool words = args[1].tag == TAG_NONE, from_end = args[3].b;

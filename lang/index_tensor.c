@@ -403,6 +403,15 @@ static int lay_axes(const Plan *plan, int first, int last, int *at)
     return ndim;
 }
 
+/* Whether index tensors may write into x itself: nobody else sees it, no gradient is recorded, and its dtype adds up as
+   it stands. */
+static bool puts_in_place(const Plan *plan, const Tensor *v, bool accumulate)
+{
+    const Tensor *x = plan->x;
+    return !x->node && !v->node && !plan->ctx->meta && tensor_is_unshared(x) && tensor_is_contiguous(x) &&
+           !(accumulate && dtype_is_half((Dtype)x->dtype));
+}
+
 /* By index_put, which differentiates and accumulates: every entry from the first that is no full slice to the last
    becomes an index tensor. */
 static Tensor *set_chosen(Plan *plan, Tensor *v, bool accumulate)
@@ -431,7 +440,12 @@ static Tensor *set_chosen(Plan *plan, Tensor *v, bool accumulate)
         fine = in[n] != NULL;
     }
     Attr attr[2] = {{.i = first}, {.b = accumulate}};
-    fine = fine && op_call(plan->ctx, op_def(OP_index_put), n, in, attr, out, &n_out);
+    if (fine && puts_in_place(plan, v, accumulate)) {
+        fine = tensor_index_put(plan->ctx, in, n, first, accumulate);
+        out[0] = fine ? tensor_retain(plan->x) : NULL;
+    } else {
+        fine = fine && op_call(plan->ctx, op_def(OP_index_put), n, in, attr, out, &n_out);
+    }
     for (int i = 2; i < n; i++) tensor_release(in[i]);
     return fine ? out[0] : NULL;
 }

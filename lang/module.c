@@ -333,6 +333,14 @@ static bool resolve_weak(Vm *vm, Module *module, uint32_t index, bool *found)
     return *found = true;
 }
 
+bool vm_call_prelude(Vm *vm, const char *name, int n_args, const Value *args, Value *result)
+{
+    Value function;
+    int index = find_embedded("prelude", name);
+    if (index < 0) return vm_fail(vm, ERROR_internal, name, "the prelude has no such function");
+    return embedded_value(vm, index, &function) && vm_call(vm, function, n_args, args, 0, NULL, result);
+}
+
 bool name_known(Vm *vm, const char *name)
 {
     Value v = VALUE_UNDEFINED;

@@ -35,6 +35,8 @@ typedef struct NamedValue { const char *name; Value value; } NamedValue;
 
 /* Calls any callable (function, model: makes an object, object: its forward). Arguments borrowed, result owned. */
 bool vm_call(Vm *vm, Value callee, int n_args, const Value *args, int n_named, const NamedValue *named, Value *result);
+/* Calls a function of the prelude: how a native goes on in the language for some types. */
+bool vm_call_prelude(Vm *vm, const char *name, int n_args, const Value *args, Value *result);
 /* Calls object.name(…) when the object has that method. *found false and true returned when it has none. */
 bool vm_call_method(Vm *vm, Value object, const char *name, int n_args, const Value *args, Value *result, bool *found);
 

@@ -118,6 +118,8 @@ bool op_axis(OpCall *call, int64_t axis, int ndim, int *out);      /* negative a
 /* [n] ints of at least [low], as sizes of images are written: one stands for all (op_conv.c). */
 bool op_sizes(OpCall *call, const char *name, const Attr *attr, int n, int64_t low, int64_t *out);
 bool op_axes(OpCall *call, const Attr *axes, int ndim, bool selected[TENSOR_MAX_DIMS]);   /* none: all */
+/* Copies x, converted, into a part of the first output that is given as a view's shape, strides and offset (op_move.c). */
+bool op_put_part(OpCall *call, Tensor *x, int ndim, const int64_t *shape, const int64_t *stride, int64_t offset);
 /* Promotion of all inputs by DESIGN 2 (weak numbers, bool < int < float). [floats]: ints become f32;
    [arithmetic]: bool and u8 become i32. */
 Dtype op_promote(int n, Tensor *const *in, bool floats, bool arithmetic);

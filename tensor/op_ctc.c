@@ -246,7 +246,7 @@ static bool plan_init(CtcPlan *plan, Scope *s, const CtcJob *job)
 /* [n, places] moved up by [places]; NEVER comes in */
 static Tensor *moved_up(Scope *s, Tensor *x, int64_t places)
 {
-    Attr attr[2] = { attr_ints(2, (int64_t[]){ places, -places }), attr_num(NEVER) };
+    Attr attr[3] = { attr_ints(2, (int64_t[]){ places, -places }), attr_num(NEVER), { .str = "constant" } };
     return x ? s_op(s, OP_pad, 1, &x, attr, 0) : NULL;
 }
 

@@ -203,9 +203,9 @@ static void merge_repeats(Einsum *e, Term *t)
             }
             order[n++] = a;
             order[n] = b;
-            Attr offset = attr_int(0);
+            Attr last[3] = {attr_int(0), attr_int(-2), attr_int(-1)};
             Tensor *moved = s_permute(e->s, t->x, order);
-            merged.x = moved ? s_op(e->s, OP_diagonal, 1, &moved, &offset, 0) : NULL;
+            merged.x = moved ? s_op(e->s, OP_diagonal, 1, &moved, last, 0) : NULL;
             merged.label[merged.n++] = label;
             *t = merged;
             a = -1;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Choosing elements by tensors of ints or bools, and putting them back. Everything that takes whole rows (index_select,
-   embedding, index, index_put) is one pair of kernels, [index] and its adjoint [index_add]; gather and scatter_add are
-   the other pair. Slices and single indices are op_move.c.
+   embedding, index, index_put) is one pair of kernels, [index] and its adjoint [index_add]. One index an element, gather
+   and the scatters, is op_scatter.c; slices and single indices are op_move.c.
 
    Invariant: places that are written more than once are written in the order of the index, by one task, so that sums
    have the same bits for any number of threads. Negative indices count from the end; others out of range are errors. */
-#include <stdatomic.h>
 #include <string.h>
 
-#include "op.h"
+#include "core.h"
+#include "places.h"
 
 #define INDEX_MOST 6          /* index tensors of one call: x and value take the other inputs */
 #define COPY_WORK 65536       /* bytes worth a task of their own */
@@ -24,7 +24,7 @@ typedef struct Places {
 
 /* ---- shapes ---- */
 
-static bool index_dtype(OpCall *call, const Tensor *index)
+bool place_dtype(OpCall *call, const Tensor *index)
 {
     if (dtype_class((Dtype)index->dtype) == CLASS_INT) return true;
     return op_error(call, ERROR_dtype, "an index must be ints, not %s", dtype_name((Dtype)index->dtype));
@@ -36,7 +36,7 @@ static bool common_shape(OpCall *call, int from, Places *p)
     p->common_ndim = 0;
     p->n = 1;
     for (int i = from; i < call->n_in; i++) {
-        if (!index_dtype(call, call->in[i])) return false;
+        if (!place_dtype(call, call->in[i])) return false;
         if (call->in[i]->ndim > p->common_ndim) p->common_ndim = call->in[i]->ndim;
     }
     for (int d = 0; d < p->common_ndim; d++) {
@@ -89,15 +89,7 @@ static bool places_result(OpCall *call, const Places *p, int ndim, const int64_t
 
 /* ---- row numbers ---- */
 
-static int64_t index_at(const Tensor *index, int64_t offset)
-{
-    const char *at = index->data + offset * (int64_t)dtype_size((Dtype)index->dtype);
-    if (index->dtype == DTYPE_i64) return *(const int64_t *)(const void *)at;
-    if (index->dtype == DTYPE_i32) return *(const int32_t *)(const void *)at;
-    return *(const uint8_t *)at;
-}
-
-static bool out_of_range(OpCall *call, int64_t index, int axis, int64_t size)
+bool place_out_of_range(OpCall *call, int64_t index, int axis, int64_t size)
 {
     op_error(call, ERROR_index, "index %lld is out of range for axis %d of size %lld", (long long)index, axis,
              (long long)size);
@@ -120,8 +112,8 @@ static bool places_fill(OpCall *call, const int64_t *shape, int from, Places *p)
             stride[d] = own < 0 || index->shape[own] == 1 ? 0 : index->stride[own];
         }
         for (int64_t i = 0; i < p->n; i++) {
-            int64_t value = index_at(index, offset), row = value < 0 ? value + size : value;
-            if (row < 0 || row >= size) return out_of_range(call, value, p->first + c, size);
+            int64_t value = place_at(index, offset), row = value < 0 ? value + size : value;
+            if (row < 0 || row >= size) return place_out_of_range(call, value, p->first + c, size);
             p->at[i] = p->at[i] * size + row;
             for (int d = p->common_ndim - 1; d >= 0; d--) {        /* the next place, row-major */
                 offset += stride[d];
@@ -148,13 +140,6 @@ typedef struct RowJob {
 
 #define COPY_ROWS 4096        /* rows that a task of [take_task] copies at most */
 
-static void copy_row(char *to, const char *from, int64_t bytes)
-{
-    if (bytes == 4) memcpy(to, from, 4);
-    else if (bytes == 8) memcpy(to, from, 8);
-    else memcpy(to, from, (size_t)bytes);
-}
-
 /* to[lead, i] = from[lead, at[i]] for a stretch of i; [part] rows a task. */
 static void take_task(void *arg, int64_t task)
 {
@@ -164,7 +149,7 @@ static void take_task(void *arg, int64_t task)
     int64_t end = i + job->part < p->n ? i + job->part : p->n;
     const char *from = job->from + lead * p->size * job->row;
     char *to = job->to + lead * p->n * job->row;
-    for (; i < end; i++) copy_row(to + i * job->row, from + p->at[i] * job->row, job->row);
+    for (; i < end; i++) place_copy(to + i * job->row, from + p->at[i] * job->row, job->row);
 }
 
 #define ADD_ROWS(type, sum)                                                                                            \
@@ -184,7 +169,7 @@ static void put_task(void *arg, int64_t task)
     const char *from = job->from + lead * p->n * job->row + first * width;
     char *to = job->to + lead * p->size * job->row + first * width;
     if (!job->add) {
-        for (int64_t i = 0; i < p->n; i++) copy_row(to + p->at[i] * job->row, from + i * job->row, count * width);
+        for (int64_t i = 0; i < p->n; i++) place_copy(to + p->at[i] * job->row, from + i * job->row, count * width);
         return;
     }
     switch (job->dtype) {
@@ -348,15 +333,30 @@ static Tensor *put_value(OpCall *call, const Tensor *x, const Places *p)
     return dense;
 }
 
-bool index_put_run(OpCall *call)
+/* Puts in[1] where in[2..] point in [to], which is dense and as in[0]; nothing is written before all is checked. */
+static bool put_into(OpCall *call, Tensor *to)
 {
     Places p = {0};
-    Tensor *x = call->in[0], *out = call->out[0], *value = NULL;
-    bool done = tensor_assign(call->ctx, out, x) && places_shape(call, x->ndim, x->shape, 2, call->attr[0].i, &p) &&
-                places_fill(call, x->shape, 2, &p) && (value = put_value(call, x, &p)) != NULL &&
-                put_rows(call->ctx, &p, (Dtype)x->dtype, value->data, out->data, call->attr[1].b);
+    Tensor *value = NULL;
+    bool done = places_shape(call, to->ndim, to->shape, 2, call->attr[0].i, &p) &&
+                places_fill(call, to->shape, 2, &p) && (value = put_value(call, to, &p)) != NULL &&
+                put_rows(call->ctx, &p, (Dtype)to->dtype, value->data, to->data, call->attr[1].b);
     scratch_release(p.at);
     tensor_release(value);
+    return done;
+}
+
+bool index_put_run(OpCall *call)
+{
+    return tensor_assign(call->ctx, call->out[0], call->in[0]) && put_into(call, call->out[0]);
+}
+
+bool tensor_index_put(TensorContext *context, Tensor *const *in, int n_in, int first_axis, bool accumulate)
+{
+    Attr attr[2] = {attr_int(first_axis), attr_bool(accumulate)};
+    OpCall call = {.ctx = context, .def = op_def(OP_index_put), .n_in = n_in, .in = in, .attr = attr, .n_out = 1};
+    bool done = shape_index_put(&call) && put_into(&call, in[0]);
+    if (!done) op_error_complete(&call);
     return done;
 }
 
@@ -449,193 +449,6 @@ bool embedding_grad(GradCall *g)
     return !g->wants[0] || g->dx[0] != NULL;
 }
 
-/* ---- gather and scatter_add: one index an element ---- */
-
-/* x is [.., size, ..] along [axis]; index and the small side have one shape, no longer than x's elsewhere. */
-typedef struct Gather {
-    Dtype dtype;
-    int ndim, axis;
-    int64_t size;
-    const int64_t *shape;     /* of the index */
-    const Tensor *index;      /* any strides */
-    int64_t big[TENSOR_MAX_DIMS];     /* strides of x */
-    const char *from;
-    char *to;
-    bool scatter;
-    int64_t leads, each;      /* places before the axis, and how many a task takes: no two tasks write one place */
-    const atomic_uint *flags;
-    atomic_bool bad;
-} Gather;
-
-static bool gather_shape(OpCall *call, const Tensor *x, const Tensor *index, int *axis)
-{
-    if (!index_dtype(call, index)) return false;
-    if (x->ndim != index->ndim || x->ndim == 0)
-        return op_error(call, ERROR_shape, "index has %d axes, x has %d; they need the same number, at least 1",
-                        index->ndim, x->ndim);
-    if (!op_axis(call, call->attr[0].i, x->ndim, axis)) return false;
-    for (int d = 0; d < x->ndim; d++)
-        if (d != *axis && index->shape[d] > x->shape[d])
-            return op_error(call, ERROR_shape, "axis %d of the index has size %lld, x has %lld", d,
-                            (long long)index->shape[d], (long long)x->shape[d]);
-    return true;
-}
-
-bool shape_gather(OpCall *call)
-{
-    int axis;
-    if (!gather_shape(call, call->in[0], call->in[1], &axis)) return false;
-    spec_of(call->in[1], &call->spec[0]);
-    call->spec[0].dtype = (Dtype)call->in[0]->dtype;
-    return true;
-}
-
-static void add_element(Dtype dtype, char *to, const char *from)
-{
-    switch (dtype) {
-    case DTYPE_f32: *(float *)(void *)to += *(const float *)(const void *)from; break;
-    case DTYPE_f64: *(double *)(void *)to += *(const double *)(const void *)from; break;
-    case DTYPE_i32: *(uint32_t *)(void *)to += *(const uint32_t *)(const void *)from; break;
-    case DTYPE_i64: *(uint64_t *)(void *)to += *(const uint64_t *)(const void *)from; break;
-    case DTYPE_bool: *to |= *from; break;
-    default: *(uint8_t *)to = (uint8_t)(*(uint8_t *)to + *(const uint8_t *)from); break;
-    }
-}
-
-/* The common case: i32 along a dense last axis of 4-byte elements, as pooling has it. False: an index is bad. */
-static bool gather_line(const Gather *g, const int32_t *index, int64_t big, int64_t small, int64_t n)
-{
-    const uint32_t *from = (const uint32_t *)(const void *)g->from + (g->scatter ? small : big);
-    uint32_t *to = (uint32_t *)(void *)g->to + (g->scatter ? big : small);
-    for (int64_t i = 0; i < n; i++) {
-        int64_t row = index[i] < 0 ? index[i] + g->size : index[i];
-        if (row < 0 || row >= g->size) return false;
-        if (g->scatter) ((float *)(void *)to)[row] += ((const float *)(const void *)from)[i];
-        else to[i] = from[row];
-    }
-    return true;
-}
-
-static bool has_lines(const Gather *g)
-{
-    int last = g->ndim - 1;
-    return g->axis == last && g->big[last] == 1 && g->index->dtype == DTYPE_i32 && g->index->stride[last] == 1 &&
-           (g->scatter ? g->dtype == DTYPE_f32 : dtype_size(g->dtype) == 4);
-}
-
-/* One task: [each] of the places before the axis, and the index below them in row-major order. The small side is
-   dense, the big one has strides. A bad index is only noticed here. */
-static void gather_task(void *arg, int64_t task)
-{
-    Gather *g = arg;
-    int64_t inner = 1, width = (int64_t)dtype_size(g->dtype);
-    for (int d = g->axis; d < g->ndim; d++) inner *= g->shape[d];
-    for (int64_t lead = task * g->each; lead < (task + 1) * g->each && lead < g->leads; lead++) {
-        int64_t place[TENSOR_MAX_DIMS] = {0}, at = 0, big = 0, small = lead * inner;
-        for (int64_t d = g->axis - 1, rest = lead; d >= 0; d--) {
-            at += rest % g->shape[d] * g->index->stride[d];
-            big += rest % g->shape[d] * g->big[d];
-            rest /= g->shape[d];
-        }
-        if (has_lines(g)) {
-            if (!gather_line(g, (const int32_t *)(const void *)g->index->data + at, big, small, inner))
-                atomic_store(&g->bad, true);
-            continue;
-        }
-        for (int64_t i = 0; i < inner; i++) {
-            int64_t value = index_at(g->index, at), row = value < 0 ? value + g->size : value;
-            if (row < 0 || row >= g->size) {
-                atomic_store(&g->bad, true);
-                return;
-            }
-            if ((i & 0xFFFFF) == 0xFFFFF && g->flags && atomic_load_explicit(g->flags, memory_order_relaxed)) return;
-            int64_t there = (big + row * g->big[g->axis]) * width, here = (small + i) * width;
-            if (g->scatter) add_element(g->dtype, g->to + there, g->from + here);
-            else copy_row(g->to + here, g->from + there, width);
-            for (int d = g->ndim - 1; d >= g->axis; d--) {
-                int64_t step = d == g->axis ? 0 : g->big[d];
-                at += g->index->stride[d];
-                big += step;
-                if (++place[d] < g->shape[d]) break;
-                at -= g->index->stride[d] * g->shape[d];
-                big -= step * g->shape[d];
-                place[d] = 0;
-            }
-        }
-    }
-}
-
-/* Gathers from x into [to], or scatters [from] into it; [x] is the big side. */
-static bool gather_walk(OpCall *call, const Tensor *x, bool scatter, const char *from, char *to)
-{
-    const Tensor *index = call->in[1];
-    int axis = (int)(call->attr[0].i < 0 ? call->attr[0].i + x->ndim : call->attr[0].i);
-    Gather g = {.dtype = (Dtype)x->dtype, .ndim = x->ndim, .axis = axis, .size = x->shape[axis], .shape = index->shape,
-                .index = index, .from = from, .to = to, .scatter = scatter, .leads = 1, .flags = call->ctx->flags};
-    memcpy(g.big, x->stride, sizeof g.big);
-    int64_t n = tensor_size(index);
-    if (n == 0) return true;
-    for (int d = 0; d < axis; d++) g.leads *= index->shape[d];
-    g.each = 32768 / (n / g.leads) + 1;
-    if (!pool_run(call->ctx, (g.leads + g.each - 1) / g.each, gather_task, &g)) return false;
-    if (tensor_interrupted(call->ctx)) return false;
-    if (!atomic_load(&g.bad)) return true;
-    for (int64_t i = 0; i < n; i++) {
-        int64_t value = tensor_item_int(index, i);
-        if (value < -g.size || value >= g.size) return out_of_range(call, value, axis, g.size);
-    }
-    return op_error(call, ERROR_internal, "an index was out of range");
-}
-
-bool gather_run(OpCall *call)
-{
-    const Tensor *x = call->in[0];
-    return gather_walk(call, x, false, x->data, call->out[0]->data);
-}
-
-bool gather_grad(GradCall *g)
-{
-    if (!g->wants[0]) return true;
-    const TensorSpec *spec = &g->in_spec[0];
-    Tensor *zero = scope_own(g->s, tensor_scalar(g->ctx, spec->dtype, 0));
-    Tensor *in[3] = {s_expand(g->s, zero, spec->ndim, spec->shape), g->in[1], g->dy[0]};
-    if (!in[0]) return false;
-    g->dx[0] = s_op(g->s, OP_scatter_add, 3, in, g->attr, 0);
-    return g->dx[0] != NULL;
-}
-
-bool shape_scatter_add(OpCall *call)
-{
-    const Tensor *index = call->in[1], *src = call->in[2];
-    int axis;
-    TensorSpec a, b;
-    if (!gather_shape(call, call->in[0], index, &axis)) return false;
-    spec_of(index, &a);
-    spec_of(src, &b);
-    if (!spec_equal_shape(&a, &b)) return op_error(call, ERROR_shape, "src must have the shape of the index");
-    return shape_same(call);
-}
-
-bool scatter_add_run(OpCall *call)
-{
-    Tensor *out = call->out[0], *cast = tensor_cast(call->ctx, call->in[2], (Dtype)out->dtype);
-    Tensor *src = cast == NULL ? NULL : tensor_contiguous(call->ctx, cast);
-    tensor_release(cast);
-    bool done = src != NULL && tensor_assign(call->ctx, out, call->in[0]);
-    done = done && gather_walk(call, out, true, src->data, out->data);
-    tensor_release(src);
-    return done;
-}
-
-bool scatter_add_grad(GradCall *g)
-{
-    if (g->wants[0]) g->dx[0] = g->dy[0];
-    if (!g->wants[2]) return true;
-    Tensor *in[2] = {g->dy[0], g->in[1]};
-    g->dx[2] = s_cast(g->s, s_op(g->s, OP_gather, 2, in, g->attr, 0), g->in_spec[2].dtype);
-    return g->dx[2] != NULL;
-}
-
 /* ---- masks ---- */
 
 static bool is_mask(OpCall *call, const Tensor *mask)
@@ -668,7 +481,7 @@ static void fill_task(void *arg, int64_t task)
         return;
     }
     for (; i < end; i++)
-        if (job->mask[i]) copy_row(job->out + i * job->width, job->value, job->width);
+        if (job->mask[i]) place_copy(job->out + i * job->width, job->value, job->width);
 }
 
 bool masked_fill_run(OpCall *call)

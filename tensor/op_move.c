@@ -396,8 +396,7 @@ bool select_grad(GradCall *g)
 
 /* ---- joining ---- */
 
-/* Copies x, converted, into out where axis runs from [start]; [ndim] and [shape] as out's view shall have. */
-static bool put_part(OpCall *call, Tensor *x, int ndim, const int64_t *shape, const int64_t *stride, int64_t offset)
+bool op_put_part(OpCall *call, Tensor *x, int ndim, const int64_t *shape, const int64_t *stride, int64_t offset)
 {
     if (tensor_size(x) == 0) return true;
     Tensor *place = tensor_view(call->ctx, call->out[0], ndim, shape, stride, offset);
@@ -438,7 +437,7 @@ bool concat_run(OpCall *call)
     int64_t offset = 0;
     for (int i = 0; i < call->n_in; i++) {
         Tensor *x = call->in[i];
-        if (!put_part(call, x, x->ndim, x->shape, out->stride, offset)) return false;
+        if (!op_put_part(call, x, x->ndim, x->shape, out->stride, offset)) return false;
         offset += x->shape[axis] * out->stride[axis];
     }
     return true;
@@ -490,7 +489,7 @@ bool stack_run(OpCall *call)
     for (int d = 0, to = 0; d < out->ndim; d++)
         if (d != axis) stride[to++] = out->stride[d];
     for (int i = 0; i < call->n_in; i++)
-        if (!put_part(call, call->in[i], first->ndim, first->shape, stride, i * out->stride[axis])) return false;
+        if (!op_put_part(call, call->in[i], first->ndim, first->shape, stride, i * out->stride[axis])) return false;
     return true;
 }
 
@@ -535,110 +534,6 @@ bool tile_run(OpCall *call)
     bool done = finish(call, tensor_retain(y));
     scope_clear(&s);
     return done;
-}
-
-/* ---- shifting and padding ---- */
-
-bool roll_run(OpCall *call)
-{
-    Tensor *x = call->in[0];
-    const Attr *shift = &call->attr[0], *axes = &call->attr[1];
-    int axis;
-    int64_t cut[TENSOR_MAX_DIMS] = {0};                            /* elements that wrap to the front of each axis */
-    for (int k = 0; k < axes->ints.count; k++) {
-        int64_t by = shift->ints.v[shift->ints.count == 1 ? 0 : k];
-        if (!op_axis(call, axes->ints.v[k], x->ndim, &axis)) return false;
-        int64_t size = x->shape[axis];
-        if (size > 0) cut[axis] = ((cut[axis] + by % size) % size + size) % size;
-    }
-    bool done = true;
-    int64_t pieces = tensor_size(x) == 0 ? 0 : (int64_t)1 << x->ndim;
-    for (int64_t piece = 0; done && piece < pieces; piece++) {     /* a bit an axis: the part that wraps or the rest */
-        int64_t shape[TENSOR_MAX_DIMS], to = 0, at = 0;
-        bool empty = false;
-        for (int d = 0; d < x->ndim; d++) {
-            bool wraps = (piece >> d) & 1;
-            shape[d] = wraps ? cut[d] : x->shape[d] - cut[d];
-            at += wraps ? (x->shape[d] - cut[d]) * x->stride[d] : 0;
-            to += wraps ? 0 : cut[d] * call->out[0]->stride[d];
-            empty = empty || shape[d] == 0;
-        }
-        if (empty) continue;
-        Tensor *part = tensor_view(call->ctx, x, x->ndim, shape, x->stride, at);
-        done = part != NULL && put_part(call, part, x->ndim, shape, call->out[0]->stride, to);
-        tensor_release(part);
-    }
-    return done;
-}
-
-bool shape_roll(OpCall *call)
-{
-    const Attr *shift = &call->attr[0], *axes = &call->attr[1];
-    if (shift->ints.count != 1 && shift->ints.count != axes->ints.count)
-        return op_error(call, ERROR_value, "%d shifts for %d axes", shift->ints.count, axes->ints.count);
-    return shape_same(call);
-}
-
-bool roll_grad(GradCall *g)
-{
-    if (!g->wants[0]) return true;
-    Attr attr[2] = {g->attr[0], g->attr[1]};
-    for (int k = 0; k < attr[0].ints.count; k++) attr[0].ints.v[k] = -attr[0].ints.v[k];
-    g->dx[0] = s_op(g->s, OP_roll, 1, &g->dy[0], attr, 0);
-    return g->dx[0] != NULL;
-}
-
-bool shape_pad(OpCall *call)
-{
-    const Tensor *x = call->in[0];
-    const Attr *widths = &call->attr[0];
-    int pairs = widths->ints.count / 2;
-    if (widths->ints.count % 2 != 0 || pairs > x->ndim)
-        return op_error(call, ERROR_shape, "widths are pairs for at most %d axes, last axis first, not %d numbers",
-                        x->ndim, widths->ints.count);
-    spec_of(x, &call->spec[0]);
-    for (int k = 0; k < pairs; k++) {
-        int axis = x->ndim - 1 - k;
-        int64_t before = widths->ints.v[2 * k], after = widths->ints.v[2 * k + 1], both;
-        int64_t *size = &call->spec[0].shape[axis];
-        if (__builtin_add_overflow(before, after, &both) || __builtin_add_overflow(both, *size, size) || *size < 0)
-            return op_error(call, ERROR_shape, "axis %d of size %lld cannot take widths %lld and %lld", axis,
-                            (long long)x->shape[axis], (long long)before, (long long)after);
-    }
-    return true;
-}
-
-bool pad_run(OpCall *call)
-{
-    Tensor *x = call->in[0], *out = call->out[0];
-    Tensor *value = tensor_scalar(call->ctx, (Dtype)x->dtype, call->attr[1].num);
-    bool done = value != NULL && tensor_assign(call->ctx, out, value);
-    tensor_release(value);
-    if (!done || tensor_size(x) == 0) return done;
-    int64_t shape[TENSOR_MAX_DIMS], from = 0, to = 0;
-    for (int d = 0; d < x->ndim; d++) {                            /* the part of x that is seen in out */
-        int k = x->ndim - 1 - d;
-        int64_t before = 2 * k < call->attr[0].ints.count ? call->attr[0].ints.v[2 * k] : 0;
-        int64_t first = before < 0 ? -before : 0, last = out->shape[d] - before;   /* in x's coordinates */
-        last = last > x->shape[d] ? x->shape[d] : last;
-        shape[d] = last - first;
-        if (shape[d] <= 0) return true;
-        from += first * x->stride[d];
-        to += (first + before) * out->stride[d];
-    }
-    Tensor *seen = tensor_view(call->ctx, x, x->ndim, shape, x->stride, from);
-    done = seen != NULL && put_part(call, seen, x->ndim, shape, out->stride, to);
-    tensor_release(seen);
-    return done;
-}
-
-bool pad_grad(GradCall *g)
-{
-    if (!g->wants[0]) return true;
-    Attr attr[2] = {g->attr[0], attr_num(0)};
-    for (int k = 0; k < attr[0].ints.count; k++) attr[0].ints.v[k] = -attr[0].ints.v[k];
-    g->dx[0] = s_op(g->s, OP_pad, 1, &g->dy[0], attr, 0);
-    return g->dx[0] != NULL;
 }
 
 /* ---- triangles and diagonals ---- */
@@ -693,26 +588,44 @@ static int64_t diagonal_length(int64_t rows, int64_t columns, int64_t k)
     return length < 0 ? 0 : length;
 }
 
+/* The two axes of a diagonal, made non-negative. */
+static bool diagonal_axes(OpCall *call, int *rows, int *columns)
+{
+    int n = call->in[0]->ndim;
+    if (n < 2) return op_error(call, ERROR_shape, "x needs at least two axes, it has %d", n);
+    if (!op_axis(call, call->attr[1].i, n, rows) || !op_axis(call, call->attr[2].i, n, columns)) return false;
+    return *rows != *columns || op_error(call, ERROR_value, "axis %d is given twice", *rows);
+}
+
 bool diagonal_run(OpCall *call)
 {
     Tensor *x = call->in[0];
-    int n = x->ndim;
-    if (n < 2) return op_error(call, ERROR_shape, "x needs at least two axes, it has %d", n);
+    int rows, columns, n = 0;
+    if (!diagonal_axes(call, &rows, &columns)) return false;
     int64_t k = call->attr[0].i, shape[TENSOR_MAX_DIMS], stride[TENSOR_MAX_DIMS];
-    memcpy(shape, x->shape, sizeof shape);
-    memcpy(stride, x->stride, sizeof stride);
-    shape[n - 2] = diagonal_length(x->shape[n - 2], x->shape[n - 1], k);
-    stride[n - 2] = x->stride[n - 2] + x->stride[n - 1];
-    int64_t offset = shape[n - 2] == 0 ? 0 : k > 0 ? k * x->stride[n - 1] : -k * x->stride[n - 2];
-    return finish(call, view_of(call, x, n - 1, shape, stride, offset));
+    for (int d = 0; d < x->ndim; d++) {
+        if (d == rows || d == columns) continue;
+        shape[n] = x->shape[d];
+        stride[n++] = x->stride[d];
+    }
+    shape[n] = diagonal_length(x->shape[rows], x->shape[columns], k);
+    stride[n] = x->stride[rows] + x->stride[columns];
+    int64_t offset = shape[n] == 0 ? 0 : k > 0 ? k * x->stride[columns] : -k * x->stride[rows];
+    return finish(call, view_of(call, x, n + 1, shape, stride, offset));
 }
 
 bool diagonal_grad(GradCall *g)
 {
     if (!g->wants[0]) return true;
     const TensorSpec *x = &g->in_spec[0];
-    Attr attr[3] = {g->attr[0], attr_int(x->shape[x->ndim - 2]), attr_int(x->shape[x->ndim - 1])};
-    g->dx[0] = s_op(g->s, OP_diag_embed, 1, &g->dy[0], attr, 0);
+    int rows = (int)(g->attr[1].i < 0 ? g->attr[1].i + x->ndim : g->attr[1].i);
+    int columns = (int)(g->attr[2].i < 0 ? g->attr[2].i + x->ndim : g->attr[2].i);
+    Attr attr[3] = {g->attr[0], attr_int(x->shape[rows]), attr_int(x->shape[columns])};
+    Tensor *square = s_op(g->s, OP_diag_embed, 1, &g->dy[0], attr, 0);
+    int order[TENSOR_MAX_DIMS];                                    /* the last two axes back to where they were */
+    for (int d = 0, from = 0; d < x->ndim; d++)
+        order[d] = d == rows ? x->ndim - 2 : d == columns ? x->ndim - 1 : from++;
+    g->dx[0] = rows == x->ndim - 2 && columns == x->ndim - 1 ? square : s_permute(g->s, square, order);
     return g->dx[0] != NULL;
 }
 
@@ -742,12 +655,13 @@ bool diag_embed_run(OpCall *call)
     memset(out->data, 0, (size_t)tensor_size(out) * dtype_size((Dtype)out->dtype));
     memcpy(stride, out->stride, sizeof stride);
     stride[n - 1] = out->stride[n - 1] + out->stride[n];
-    return put_part(call, x, n, x->shape, stride, k > 0 ? k * out->stride[n] : -k * out->stride[n - 1]);
+    return op_put_part(call, x, n, x->shape, stride, k > 0 ? k * out->stride[n] : -k * out->stride[n - 1]);
 }
 
 bool diag_embed_grad(GradCall *g)
 {
-    if (g->wants[0]) g->dx[0] = s_op(g->s, OP_diagonal, 1, &g->dy[0], g->attr, 0);
+    Attr attr[3] = {g->attr[0], attr_int(-2), attr_int(-1)};
+    if (g->wants[0]) g->dx[0] = s_op(g->s, OP_diagonal, 1, &g->dy[0], attr, 0);
     return !g->wants[0] || g->dx[0] != NULL;
 }
 
@@ -758,8 +672,9 @@ bool diag_run(OpCall *call)
         return op_error(call, ERROR_shape, "x must be a vector or a matrix, it has %d axes", x->ndim);
     Scope s;
     scope_init(&s, call->ctx);
-    Attr attr[3] = {call->attr[0], attr_none(), attr_none()};
-    Tensor *y = s_op(&s, x->ndim == 1 ? OP_diag_embed : OP_diagonal, 1, &x, attr, 0);
+    bool embeds = x->ndim == 1;
+    Attr attr[3] = {call->attr[0], embeds ? attr_none() : attr_int(-2), embeds ? attr_none() : attr_int(-1)};
+    Tensor *y = s_op(&s, embeds ? OP_diag_embed : OP_diagonal, 1, &x, attr, 0);
     bool done = finish(call, tensor_retain(y));
     scope_clear(&s);
     return done;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* sort, argsort and topk along an axis. Every element becomes a 64-bit key in whose unsigned order the result stands
+/* sort, argsort and topk along an axis, and searches in what is sorted. Every element becomes a 64-bit key in whose unsigned order the result stands
    (NaN last, both zeros equal, inverted when descending), carried with its index through a stable radix sort; topk
    with a small k keeps the best k in order instead. Gradients go back by the indices. */
 #include <math.h>
@@ -176,22 +176,7 @@ bool sort_run(OpCall *call)
                      call->out[1]);
 }
 
-/* Puts a gradient back at the places it was taken from. */
-static bool scatter_back(GradCall *g, int64_t axis)
-{
-    const TensorSpec *spec = &g->in_spec[0];
-    if (spec->ndim == 0) {
-        g->dx[0] = g->dy[0];
-        return true;
-    }
-    Tensor *zeros = scope_own(g->s, tensor_zeros(g->ctx, spec->dtype, spec->ndim, spec->shape));
-    Tensor *in[3] = { zeros, g->out[1], g->dy[0] };
-    Attr attr = attr_int(axis);
-    g->dx[0] = zeros ? s_op(g->s, OP_scatter_add, 3, in, &attr, 0) : NULL;
-    return g->dx[0] != NULL;
-}
-
-bool sort_grad(GradCall *g) { return scatter_back(g, g->attr[0].i); }
+bool sort_grad(GradCall *g) { return rows_grad_places(g, g->attr[0].i); }
 
 bool shape_argsort(OpCall *call)
 {
@@ -235,4 +220,65 @@ bool topk_run(OpCall *call)
     return order_run(call, axis, call->attr[0].i, call->attr[2].b, call->out[0], call->out[1]);
 }
 
-bool topk_grad(GradCall *g) { return scatter_back(g, g->attr[1].i); }
+bool topk_grad(GradCall *g) { return rows_grad_places(g, g->attr[1].i); }
+
+/* ---- searchsorted: sorted [n] and any x, or sorted [..., n] and x [..., m] ---- */
+
+bool shape_searchsorted(OpCall *call)
+{
+    const Tensor *sorted = call->in[0], *x = call->in[1];
+    bool fits = sorted->ndim == 1 || sorted->ndim == x->ndim;
+    for (int d = 0; fits && sorted->ndim > 1 && d < x->ndim - 1; d++) fits = sorted->shape[d] == x->shape[d];
+    if (!fits || sorted->ndim == 0)
+        return op_error(call, ERROR_shape, "sorted is [n], or [..., n] beside values [..., m]");
+    spec_of(x, &call->spec[0]);
+    call->spec[0].dtype = DTYPE_i64;
+    return true;
+}
+
+typedef struct Search { const char *sorted, *x; int64_t *to, n, each; Dtype dtype; bool right, shared; } Search;
+
+/* NaN stands behind all others. */
+#define PRECEDES(a, b) ((a) < (b) || ((b) != (b) && (a) == (a)))
+#define SEARCH(type)                                                                                                   \
+    for (int64_t r = first; r < first + rows; r++) {                                                                   \
+        const type *row = (const type *)(const void *)job->sorted + (job->shared ? 0 : r / job->each * job->n);        \
+        type value = ((const type *)(const void *)job->x)[r];                                                          \
+        int64_t low = 0, high = job->n;                                                                                \
+        while (low < high) {                                                                                           \
+            int64_t middle = low + (high - low) / 2;                                                                   \
+            bool after = job->right ? !PRECEDES(value, row[middle]) : PRECEDES(row[middle], value);                    \
+            if (after) low = middle + 1;                                                                               \
+            else high = middle;                                                                                        \
+        }                                                                                                              \
+        job->to[r] = low;                                                                                              \
+    }
+
+static void search_rows(void *arg, int64_t first, int64_t rows)
+{
+    const Search *job = arg;
+    if (job->dtype == DTYPE_f64) SEARCH(double)
+    else SEARCH(int64_t)
+}
+
+bool searchsorted_run(OpCall *call)
+{
+    Tensor *sorted = call->in[0], *x = call->in[1];
+    bool floats = dtype_class((Dtype)sorted->dtype) == CLASS_FLOAT || dtype_class((Dtype)x->dtype) == CLASS_FLOAT;
+    Dtype dtype = floats ? DTYPE_f64 : DTYPE_i64;
+    Tensor *wide[2] = {tensor_cast(call->ctx, sorted, dtype), tensor_cast(call->ctx, x, dtype)}, *dense[2];
+    for (int i = 0; i < 2; i++) {
+        dense[i] = wide[i] ? tensor_contiguous(call->ctx, wide[i]) : NULL;
+        tensor_release(wide[i]);
+    }
+    bool ok = dense[0] && dense[1];
+    if (ok && tensor_size(x) > 0) {
+        Search job = {.sorted = dense[0]->data, .x = dense[1]->data, .to = (int64_t *)(void *)call->out[0]->data,
+                      .n = sorted->shape[sorted->ndim - 1], .each = x->ndim > 0 ? x->shape[x->ndim - 1] : 1,
+                      .dtype = dtype, .right = call->attr[0].b, .shared = sorted->ndim == 1};
+        ok = rows_run(call->ctx, tensor_size(x), 32, search_rows, &job);
+    }
+    tensor_release(dense[0]);
+    tensor_release(dense[1]);
+    return ok;
+}

@@ -61,3 +61,17 @@ bool rows_run(TensorContext *ctx, int64_t rows, int64_t n, RowsBody *body, void 
     body(arg, 0, rows);
     return true;
 }
+
+bool rows_grad_places(GradCall *g, int64_t axis)
+{
+    const TensorSpec *spec = &g->in_spec[0];
+    if (spec->ndim == 0) {
+        g->dx[0] = g->dy[0];
+        return true;
+    }
+    Tensor *zeros = scope_own(g->s, tensor_zeros(g->ctx, spec->dtype, spec->ndim, spec->shape));
+    Tensor *in[3] = { zeros, g->out[1], g->dy[0] };
+    Attr attr = attr_int(axis);
+    g->dx[0] = zeros ? s_op(g->s, OP_scatter_add, 3, in, &attr, 0) : NULL;
+    return g->dx[0] != NULL;
+}

@@ -18,4 +18,7 @@ typedef void RowsBody(void *arg, int64_t first, int64_t count);
 bool rows_run(TensorContext *ctx, int64_t rows, int64_t n, RowsBody *body, void *arg);
 int64_t rows_group(int64_t n);       /* how many rows of n elements make one group */
 
+/* The gradient of a row whose second output says which elements along [axis] the first one was taken from. */
+bool rows_grad_places(GradCall *g, int64_t axis);
+
 #endif

@@ -111,6 +111,8 @@ int64_t tensor_item_int(const Tensor *tensor, int64_t index);
 void tensor_store(Tensor *tensor, int64_t index, double value);  /* rounds towards zero for ints */
 void tensor_store_int(Tensor *tensor, int64_t index, int64_t value);
 bool tensor_same(const Tensor *a, const Tensor *b);              /* dtype, shape and every value; NaN equals NaN */
+/* index_put into in[0] itself, which is dense, unshared and without gradient: in is x, the value, the index tensors. */
+bool tensor_index_put(TensorContext *context, Tensor *const *in, int n_in, int first_axis, bool accumulate);
 static inline Tensor **tensor_slot(Tensor **slot, Tensor *owned) { tensor_release(*slot); *slot = owned; return slot; }
 
 /* "f32[64, 10]" into [buffer] */

@@ -100,7 +100,10 @@ class Row:
                 self.samples = int(spec)
             else:
                 self.inputs.append((key, spec))
-        self.code = compile(self.there, f"table.txt:{number}", "eval")
+        where = f"table.txt:{number}"
+        *steps, result = [part.strip() for part in self.there.strip("{} ").split(";")]
+        self.steps = compile("\n".join(steps), where, "exec")
+        self.code = compile(result, where, "eval")
 
 
 def read_table(path, words):
@@ -174,7 +177,7 @@ def make_inputs(row, sample, seed):
         values[key] = make_input(spec, sample, rng, numbers, sizes)
         if isinstance(values[key], int):
             sizes[key] = values[key]
-    return values, sizes
+    return {**values, **{letter: n for letter, n in sizes.items() if letter not in values}}
 
 
 # ---- this side ----
@@ -205,15 +208,16 @@ def script(rows, cases, folder):
         mine = cases[i]
         if not mine:
             continue
-        keys = [key for key, _ in row.inputs]
-        ints = [key for key in keys if isinstance(mine[0][0][key], int)]
+        keys = list(mine[0])
+        ints = [key for key in keys if isinstance(mine[0][key], int)]
         tensors = [key for key in keys if key not in ints]
-        lines.append(f"fn _row_{i}({', '.join(keys)}) = {row.here}")
+        body = row.here if row.here.startswith("{") else f"= {row.here}"
+        lines.append(f"fn _row_{i}({', '.join(keys)}) {body}")
         lines.append(f"for _s in 0..{len(mine)} {{")
         lines.append(f"    _a = _args(\"{i}.{{_s}}\", {json.dumps(tensors)}, {json.dumps(ints)}, _in)")
         lines.append(f"    _out[\"{i}.{{_s}}\"] = _try(() -> _row_{i}(.._a))")
         if row.grad:
-            floats = [key for key in tensors if mine[0][0][key].dtype.kind == "f"]
+            floats = [key for key in tensors if mine[0][key].dtype.kind == "f"]
             lines.append(f"    _out[\"{i}.{{_s}}.grad\"] = _slopes(_row_{i}, _a, {json.dumps(floats)})")
         lines.append("}")
     lines.append(f"save(_out, {json.dumps(f'{folder}/out.safetensors')})")
@@ -224,7 +228,7 @@ def script(rows, cases, folder):
 def run_here(rows, cases, folder):
     arrays = {}
     for i, mine in enumerate(cases):
-        for s, (values, _) in enumerate(mine):
+        for s, values in enumerate(mine):
             for key, v in values.items():
                 arrays[f"{i}.{s}.{key}"] = np.asarray(v)
     write_file(f"{folder}/in.safetensors", arrays)
@@ -259,15 +263,16 @@ def weigh(v):
     return (v.reshape(-1) * torch.cos(torch.arange(1, v.numel() + 1, dtype=torch.float64)).to(v.dtype)).sum()
 
 
-def run_there(row, values, sizes):
+def run_there(row, values):
     """(results, gradients or None)"""
-    names = {"np": np, "torch": torch, "F": F, **sizes, **values}
+    names = {"np": np, "torch": torch, "F": F, **values}
     if row.torch:
         tensors = {k: torch.from_numpy(v.copy()) for k, v in values.items() if not isinstance(v, int)}
         floats = [t for t in tensors.values() if t.dtype.is_floating_point]
         for t in floats:
             t.requires_grad_(row.grad)
         names.update(tensors)
+    exec(row.steps, names)
     result = eval(row.code, names)
     if not row.grad:
         return plain(result), None
@@ -309,10 +314,10 @@ def show(v):
         if not isinstance(v, list) else "[" + "; ".join(show(item) for item in v) + "]"
 
 
-def judge(row, values, sizes, mine, slopes):
+def judge(row, values, mine, slopes):
     """Lines that say what is wrong with one sample; none when it agrees."""
     try:
-        theirs, their_slopes = run_there(row, values, sizes)
+        theirs, their_slopes = run_there(row, values)
     except Exception as error:                          # the table's right side is at fault
         return [f"{row.there}: {type(error).__name__}: {error}"]
     dtypes = [v.dtype.name for v in values.values() if not isinstance(v, int)]
@@ -363,14 +368,14 @@ def main():
         if not mine:
             print(f"ok {title} # SKIP no PyTorch (Debian: python3-torch)")
             continue
-        wrong = [(s, lines) for s, (values, sizes) in enumerate(mine)
-                 if (lines := judge(row, values, sizes, results[f"{i}.{s}"], results.get(f"{i}.{s}.grad")))]
+        wrong = [(s, lines) for s, values in enumerate(mine)
+                 if (lines := judge(row, values, results[f"{i}.{s}"], results.get(f"{i}.{s}.grad")))]
         print(f"{'not ok' if wrong else 'ok'} {title.replace('#', ' ')}")
         if wrong:
             failed += 1
             s, lines = wrong[0]
             print(f"#   table.txt:{row.number}: {len(wrong)} of {len(mine)} samples; --seed {options.seed}, sample {s}")
-            for key, v in mine[s][0].items():
+            for key, v in mine[s].items():
                 print(f"#   {key} = {show(v)}{'' if isinstance(v, int) else f' ({v.dtype})'}")
             for line in lines:
                 print(f"#   {line}")
