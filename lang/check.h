@@ -33,7 +33,7 @@ typedef struct Unit Unit;
 typedef struct Env Env;
 
 typedef enum FactKind {
-    FACT_NONE, FACT_BOOL, FACT_INT, FACT_FLOAT, FACT_STRING, FACT_LIST, FACT_TUPLE, FACT_TENSOR,
+    FACT_NONE, FACT_BOOL, FACT_INT, FACT_FLOAT, FACT_STRING, FACT_LIST, FACT_TUPLE, FACT_TENSOR, FACT_MAP,
     FACT_FUNCTION, FACT_NATIVE, FACT_OP, FACT_MODEL, FACT_OBJECT, FACT_FILE, FACT_STANDARD
 } FactKind;
 
@@ -48,6 +48,7 @@ struct Fact {
         const Extent *extent;
         struct { const char *text; uint32_t length; } string;
         struct { int count; const Fact *const *at; } list;
+        struct { int count; const Fact *const *key, *const *at; } map;     /* all its entries; keys are strings */
         struct { Dtype dtype; bool any_dtype; int ndim; const Extent *const *dim; } tensor;
         struct { Unit *unit; const Function *function; Node *owner; Env *outer; const Fact *self; } function;
         struct { Unit *unit; Node *node; } model;
@@ -126,7 +127,8 @@ typedef struct Checker {
     int n_symbols;
     int quiet;                /* inside what is known never to run */
     int budget;               /* expressions that may yet be looked at in followed calls */
-    int depth;
+    int depth;                /* of followed calls */
+    int nesting;              /* of expressions */
     bool no_memory;
     max_align_t spare[512];   /* stands for what memory lacks */
 } Checker;
@@ -200,6 +202,7 @@ const Fact *fact_list(Checker *c, FactKind kind, int count, const Fact *const *a
 const Fact *fact_tensor(Checker *c, Dtype dtype, bool any_dtype, int ndim, const Extent *const *dim);
 const Fact *fact_join(const Fact *a, const Fact *b);       /* what holds of both */
 bool fact_is_int(const Fact *fact, int64_t *number);       /* a known one */
+bool fact_has_map(const Fact *fact);                       /* its value stands for more than it tells */
 bool fact_callable(const Fact *fact);
 const Extent *extent_number(Checker *c, int64_t number);
 const Extent *extent_symbol(Checker *c, const char *name);

@@ -9,7 +9,7 @@
 #include "check.h"
 #include "compile.h"
 
-enum { DEPTH_MOST = 8, ARGUMENTS_MOST = 64 };
+enum { DEPTH_MOST = 8, ARGUMENTS_MOST = 24 };
 
 typedef struct Given { const char *name; const Fact *fact; Node *node; } Given;
 typedef struct Call {         /* arguments with spreads taken apart */
@@ -214,7 +214,7 @@ static const Fact *call_row(Checker *c, Env *e, AskRow *ask, const Call *call)
         return NULL;
     bool runs = inputs.n == call->n && (ask->op || looks_at_shapes(ask->native));
     for (int i = 0; i < call->n && runs; i++)      /* a number that is not known, for a native that would look at it */
-        runs = ask->op || (call->at[i].fact->kind < FACT_FUNCTION &&
+        runs = ask->op || (call->at[i].fact->kind < FACT_FUNCTION && !fact_has_map(call->at[i].fact) &&
                            (call->at[i].fact->kind != FACT_TENSOR || call->at[i].fact->tensor.ndim > 0));
     ask->bind = true;
     if (!runs || !ask->op) {

@@ -216,7 +216,6 @@ static bool fill_object(Checker *c, const AskContract *ask, const World *world, 
     Proto *constructor = model ? unit_proto(c, ask->callee->unit, model, model->model.header) : NULL;
     if (!constructor)
         return false;
-    constructor->refs++;
     Value made = model_new(c->vm, constructor);
     Object *object = made.tag == TAG_MODEL ? object_new(made.model) : NULL;
     value_release(made);
@@ -259,7 +258,7 @@ static bool ask_contract(Checker *c, const World *world, void *to, int n, Value 
     fine = fine && (ask->local || contract_check(c->vm, contract, r, ask->proto));
     if (fine && ask->result && contract->result)
         fine = fact_value(c, ask->result, world, &v) && contract_check_result(c->vm, contract, r, v, ask->proto);
-    for (int i = 0; fine && i < n; i++)
+    for (int i = 0; fine && i < contract->n_names; i++)
         if (contract->names[i].source == NAME_FRESH && !ask->local && r[contract->names[i].index].tag != TAG_NONE)
             results[i] = value_retain(r[contract->names[i].index]);
     for (int i = contract->n_names; fine && i < n; i++)

@@ -8,7 +8,7 @@
 #include "compile.h"
 #include "embedded.h"
 
-enum { DEPTH_MOST = 8, ITEMS_MOST = 64 };
+enum { NESTING_MOST = 1200, ITEMS_MOST = 64 };
 
 /* ---- names ---- */
 
@@ -107,9 +107,16 @@ void check_undefined(Checker *c, Env *e, const char *name, Span span)
 static const Fact *name_value(Checker *c, Env *e, Node *node)
 {
     bool found, is_function;
-    const Fact *fact = check_name(c, e, node->name, false, &found, &is_function);
-    if (!found)
+    const Fact *fact = check_name(c, e, node->name, false, &found, &is_function), *weak;
+    Global *global = e->module && !e->inlined && !e->loops ? unit_global(c, e->unit, node->name) : NULL;
+    if (!found) {
         check_undefined(c, e, node->name, node->span);
+    } else if (global && global->assigned && node->span.start < global->first && !global->declared &&
+               !weak_find(c, e->unit, global, &weak) && e->n_locals == e->unit->n_surveyed) {
+        vm_fail(c->vm, ERROR_name, "", "%s is not defined", node->name);
+        error_hint(&c->vm->tensors.error, "it is assigned only further down");
+        check_fail(c, e, node->span, NULL);
+    }
     return fact;
 }
 
@@ -187,6 +194,8 @@ static const Fact *standard_member(Checker *c, Env *e, const char *module, const
     return check_fail(c, e, span, NULL);
 }
 
+static const Fact *map_entry(const Fact *map, const char *text, size_t length, bool *found);
+
 typedef struct AskMember { const Fact *of; const char *name; } AskMember;
 
 static bool ask_member(Checker *c, const World *world, void *to, int n, Value *results)
@@ -225,6 +234,11 @@ const Fact *check_member(Checker *c, Env *e, const Fact *of, const char *name, S
     case FACT_MODEL: return NULL;
     default: break;
     }
+    bool found = false;
+    if (of->kind == FACT_MAP)
+        result = map_entry(of, name, strlen(name), &found);
+    if (found)
+        return result;
     AskMember ask = {of, name};
     Inputs inputs = {.n = 1, .at = &of};
     if (worlds_ask(c, &inputs, ask_member, &ask, 1, &result) == ANSWER_ERROR)
@@ -293,6 +307,8 @@ const Fact *check_binary(Checker *c, Env *e, Operator op, Node *left, Node *righ
     int64_t known;
     if (!a || !b || c->no_memory)
         return NULL;
+    if ((fact_has_map(a) || fact_has_map(b)) && op >= OPERATOR_EQ)
+        return fact_bool(c, false, false);
     bool numbers = fact_is_int(a, &known) && fact_is_int(b, &known);
     if (a->kind == FACT_INT && b->kind == FACT_INT && !numbers && is_int_work(op))
         return fact_int(c, extent_work(c, op, a->extent, b->extent));
@@ -334,7 +350,9 @@ static const Fact *logic(Checker *c, Env *e, Node *node)
         return left;
     if (known)
         return right;
-    return left && right && left->kind == FACT_BOOL && right->kind == FACT_BOOL ? fact_bool(c, false, false) : NULL;
+    if (left && right && left->kind == FACT_BOOL && right->kind == FACT_BOOL)
+        return fact_bool(c, false, false);
+    return check_binary(c, e, node->binary.op, node->binary.left, node->binary.right, left, right, node->span);
 }
 
 static const Fact *compare(Checker *c, Env *e, Node *node)
@@ -487,7 +505,13 @@ static const Fact *subscripted(Checker *c, Env *e, Node *node, const Fact *of, O
             return of->list.at[at];
         of = all[0] = check_stand_in(c, of);
     }
-    if (!known || of->kind >= FACT_FUNCTION)
+    bool found = false;
+    if (known && of->kind == FACT_MAP && list->count == 1 && part[0][0] && part[0][0]->kind == FACT_STRING && !value) {
+        const Fact *entry = map_entry(of, part[0][0]->string.text, part[0][0]->string.length, &found);
+        if (found)
+            return entry;
+    }
+    if (!known || of->kind >= FACT_FUNCTION || (value && of->kind == FACT_MAP))
         return NULL;
     if (value)
         all[inputs.n++] = value;
@@ -530,12 +554,33 @@ static const Fact *row(Checker *c, Env *e, Node *node)
 
 static const Fact *map(Checker *c, Env *e, Node *node)
 {
-    for (int i = 0; i < node->list.count; i++) {
+    int n = node->list.count;
+    bool known = n <= 200;
+    const Fact **key = check_alloc(c, (size_t)(known ? n + 1 : 1) * sizeof *key);
+    const Fact **at = check_alloc(c, (size_t)(known ? n + 1 : 1) * sizeof *at);
+    for (int i = 0; i < n; i++) {
         Node *item = node->list.at[i];
-        check_expr(c, e, item->kind == NODE_SPREAD ? item->unary.child : item->binary.left);
-        if (item->kind == NODE_ENTRY)
-            check_expr(c, e, item->binary.right);
+        bool entry = item->kind == NODE_ENTRY;
+        const Fact *name = check_expr(c, e, entry ? item->binary.left : item->unary.child);
+        const Fact *value = entry ? check_expr(c, e, item->binary.right) : NULL;
+        known = known && entry && name && name->kind == FACT_STRING;
+        if (known) {
+            key[i] = name;
+            at[i] = value;
+        }
     }
+    Fact *fact = check_alloc(c, sizeof *fact);
+    *fact = (Fact){.kind = FACT_MAP, .map = {n, key, at}};
+    return known ? fact : NULL;
+}
+
+/* The last entry of that key; *found false: the map has none. */
+static const Fact *map_entry(const Fact *map, const char *text, size_t length, bool *found)
+{
+    for (int i = map->map.count - 1; i >= 0; i--)
+        if (map->map.key[i]->string.length == length && !memcmp(map->map.key[i]->string.text, text, length))
+            return *found = true, map->map.at[i];
+    *found = false;
     return NULL;
 }
 
@@ -772,6 +817,10 @@ const Fact *check_expr(Checker *c, Env *e, Node *node)
 {
     if (e->failed || c->no_memory || (e->inlined && c->budget-- <= 0))
         return NULL;
+    if (e->inlined && c->nesting > NESTING_MOST)
+        return NULL;          /* followed calls stay well within the C stack */
+    c->nesting++;
     const Fact *fact = known_expr(c, e, node);
+    c->nesting--;
     return e->failed ? NULL : fact;
 }

@@ -148,6 +148,15 @@ bool fact_is_int(const Fact *fact, int64_t *number)
     return true;
 }
 
+bool fact_has_map(const Fact *fact)
+{
+    if (fact->kind == FACT_LIST || fact->kind == FACT_TUPLE)
+        for (int i = 0; i < fact->list.count; i++)
+            if (fact->list.at[i] && fact_has_map(fact->list.at[i]))
+                return true;
+    return fact->kind == FACT_MAP;
+}
+
 bool fact_callable(const Fact *fact)
 {
     return fact && ((fact->kind >= FACT_FUNCTION && fact->kind <= FACT_MODEL) ||
@@ -204,10 +213,30 @@ static bool list_value(Checker *c, const Fact *fact, const World *world, Value *
         }
         if (tuple)
             out->list->at[i] = item;
-        else if (!list_push_take(out->list, item))
+        else if (!list_push_take(out->list, item)) {
+            value_set(out, VALUE_UNDEFINED);
             return false;
+        }
     }
     return true;
+}
+
+/* Of a map the keys alone: nobody asks a rule about its values. */
+static bool map_value(Checker *c, const Fact *fact, const World *world, Value *out)
+{
+    *out = map_new();
+    for (int i = 0; out->tag == TAG_MAP && i < fact->map.count; i++) {
+        Value key;
+        if (!fact_value(c, fact->map.key[i], world, &key)) {
+            value_set(out, VALUE_UNDEFINED);
+            return false;
+        }
+        bool set = map_set_take(out->map, key, VALUE_NONE);
+        value_release(key);
+        if (!set)
+            value_set(out, VALUE_UNDEFINED);
+    }
+    return out->tag == TAG_MAP;
 }
 
 static bool tensor_value(Checker *c, const Fact *fact, const World *world, Value *out)
@@ -249,6 +278,7 @@ bool fact_value(Checker *c, const Fact *fact, const World *world, Value *out)
     case FACT_LIST:
     case FACT_TUPLE: return list_value(c, fact, world, out);
     case FACT_TENSOR: return tensor_value(c, fact, world, out);
+    case FACT_MAP: return map_value(c, fact, world, out);
     case FACT_NATIVE: *out = function_of_native(fact->native); return out->tag != TAG_UNDEFINED;
     case FACT_OP: *out = function_of_op(fact->op); return out->tag != TAG_UNDEFINED;
     default: return false;
@@ -417,7 +447,7 @@ static const Fact *read_value(const Reading *r, Value a, Value b)
     case TAG_FLOAT: return fact_float(c, sure, a.f);
     case TAG_SCALAR: return a.dtype == b.dtype ? fact_tensor(c, (Dtype)a.dtype, r->g->any_dtype, 0, NULL) : NULL;
     case TAG_STRING: {
-        if (!sure)
+        if (!sure || a.string->length > 4096)
             return NULL;
         char *text = check_alloc(c, a.string->length + 1);
         memcpy(text, a.string->text, a.string->length);

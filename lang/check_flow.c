@@ -671,7 +671,7 @@ void check_statement(Checker *c, Env *e, Node *node)
         e->ended = true;
         break;
     case NODE_ASSERT:
-        check_expr(c, e, node->binary.left);
+        check_condition(c, e, node->binary.left);
         e->unsure++;
         if (node->binary.right)
             check_expr(c, e, node->binary.right);

@@ -271,6 +271,41 @@ static void test_options(void)
     run(code, 1, (const char *const[]){"--batch-size=3.5"}, EVAL_ERROR, "");
 }
 
+typedef struct Checked { int errors, warnings; char lines[1024]; } Checked;
+
+static void on_finding(void *user, const CheckFinding *finding)
+{
+    Checked *checked = user;
+    size_t used = strlen(checked->lines);
+    checked->errors += finding->severity == CHECK_ERROR;
+    checked->warnings += finding->severity == CHECK_WARNING;
+    snprintf(checked->lines + used, sizeof checked->lines - used, "%s %d:%d %zu-%zu %s%s|", finding->kind,
+             finding->place.line, finding->place.column, finding->place.start, finding->place.end, finding->message,
+             finding->related ? " @" : "");
+}
+
+static void test_check(void)
+{
+    static const char code[] = "fn ä(x: [n, 3]) = x\nä(ones(2, 4))\nx = y1\nprint(x)\nfn g(a) { a + 1\n a }\nprint(9)\n";
+    Session *s = open_session();
+    Checked checked = {0};
+    eval(s, "y1 = 5\nfn kept() = y1");
+    printed[0] = 0;
+    bool fine = session_check(s, "a.tsr", code, sizeof code - 1, on_finding, &checked);
+    if (!tap_ok(fine && checked.errors == 2 && checked.warnings == 1 && !*printed, "check finds, and runs nothing"))
+        tap_note("%d errors, %d warnings: %s %s", checked.errors, checked.warnings, checked.lines, printed);
+    if (!tap_ok(strstr(checked.lines, "shape 2:1 21-35 ä: axis 1 of x is 4, not 3 @|") &&
+                    strstr(checked.lines, "name 3:5 40-42 y1 is not defined|") && strstr(checked.lines, "no-effect 5:11 "),
+                "findings are data: kinds, places in bytes and columns, messages, the place inside"))
+        tap_note("%s", checked.lines);
+    expect(s, "kept() + y1", "10");
+    expect(s, "x", "[name]");
+    checked = (Checked){0};
+    fine = session_check(s, "a.tsr", "", 0, on_finding, &checked) && session_check(s, "a.tsr", "1", 1, on_finding, &checked);
+    tap_ok(fine && !checked.errors && !checked.warnings, "nothing is wrong with an empty text");
+    session_free(s);
+}
+
 int main(void)
 {
     test_eval();
@@ -278,6 +313,7 @@ int main(void)
     test_interrupt();
     test_assist();
     test_options();
+    test_check();
     test_abandoned();
     tap_ok(session_live_objects() == 0, "nothing is alive after the last session (%lld)", session_live_objects());
     return tap_end();
