@@ -176,7 +176,8 @@ Env *env_follow(Checker *c, Env *outer, Unit *unit, Node *owner, const Function 
     e->local = check_alloc(c, (size_t)e->room * sizeof *e->local);
     if (c->no_memory)
         return NULL;
-    memcpy(e->local, known->local, (size_t)known->n_locals * sizeof *e->local);
+    if (known->n_locals)
+        memcpy(e->local, known->local, (size_t)known->n_locals * sizeof *e->local);
     e->n_locals = known->n_locals;
     return e;
 }
