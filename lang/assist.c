@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "embedded.h"
+#include "date.h"
 #include "session.h"
 #include "suggest.h"
 
@@ -125,6 +126,7 @@ static void offer_members(Collector *c, const Vm *vm, Value v)
     for (int64_t i = 0; v.tag == TAG_MAP && i < v.map->used; i++)
         if (v.map->entry[i].key.tag == TAG_STRING)
             offer_value(c, v.map->entry[i].key.string->text, v.map->entry[i].value);
+    for (size_t i = 0; v.tag == TAG_DATE && date_members[i]; i++) offer(c, date_members[i], "member", NULL);
     for (size_t i = 0; v.tag == TAG_TENSOR && i < sizeof tensor_members / sizeof *tensor_members; i++)
         offer(c, tensor_members[i], "member", NULL);
     offer_slots(c, vm->main, true);

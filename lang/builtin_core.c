@@ -119,7 +119,9 @@ static Value plain_number(Value v)
 bool native_int(Vm *vm, const Value *args, Value *result)
 {
     int64_t base = args[1].i;
-    if (base < 2 || base > 36) return vm_fail(vm, ERROR_value, "int", "base goes from 2 to 36, got %lld", (long long)base);
+    if (base < 2 || base > 36) {
+        return vm_fail(vm, ERROR_value, "int", "base goes from 2 to 36, got %lld", (long long)base);
+    }
     if (args[0].tag == TAG_STRING) return parse_number(vm, "int", args[0].string, (int)base, result);
     Value v = plain_number(args[0]);
     if (v.tag != TAG_INT && v.tag != TAG_FLOAT) return native_wants(vm, "int", "x", "a number or a string", v);
@@ -301,7 +303,8 @@ static bool extreme_item(Vm *vm, OpId id, Value items, Value key, Value *result)
 /* Whether max(x) is a question about items rather than about a tensor. */
 static bool by_items(Value x, Value key)
 {
-    if (key.tag != TAG_NONE || x.tag == TAG_SET || x.tag == TAG_MAP || x.tag == TAG_STRING || native_is_lazy(x)) return true;
+    bool items = x.tag == TAG_SET || x.tag == TAG_MAP || x.tag == TAG_STRING || native_is_lazy(x);
+    if (items || key.tag != TAG_NONE) return true;
     return native_is_row(x) && x.list->count && (x.list->at[0].tag == TAG_STRING || x.list->at[0].tag == TAG_DATE);
 }
 

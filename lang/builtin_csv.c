@@ -240,7 +240,9 @@ static bool columns_of(Writer *w, const Map *table, Value *columns)
         const MapEntry *entry = &table->entry[i];
         Value column;
         if (entry->key.tag == TAG_UNDEFINED) continue;
-        if (entry->value.tag == TAG_STRING) fine = native_wants(w->vm, w->function, "a column", "a list or tensor", entry->value);
+        if (entry->value.tag == TAG_STRING) {
+            fine = native_wants(w->vm, w->function, "a column", "a list or tensor", entry->value);
+        }
         if (!fine || !(fine = native_collect(w->vm, entry->value, &column))) break;
         int64_t n = column.list->count;
         if (rows >= 0 && n != rows) {

@@ -105,7 +105,8 @@ bool date_is_sound(int64_t micros, int64_t zone)
 static bool give_date(Vm *vm, const char *function, Value date, Value *result)
 {
     *result = date;
-    return date_is_sound(date.i, date.zone) || vm_fail(vm, ERROR_overflow, function, "dates are of the years 1 to 9999");
+    bool sound = date_is_sound(date.i, date.zone);
+    return sound || vm_fail(vm, ERROR_overflow, function, "dates are of the years 1 to 9999");
 }
 
 /* ---- zones ---- */
@@ -238,7 +239,9 @@ static const char *read_letter(Reading *r, char letter, const char *at)
     case 'j': return read_digits(at, 1, 3, &r->yearday);
     case 'b': case 'B': return read_name(at, month_names, 12, &f->month);
     case 'a': case 'A': return read_name(at, day_names, 7, &number);
-    case 'p': r->pm = tolower((unsigned char)*at) == 'p'; return strncasecmp(at + (*at != 0), "m", 1) == 0 ? at + 2 : NULL;
+    case 'p':
+        r->pm = tolower((unsigned char)*at) == 'p';
+        return (r->pm || tolower((unsigned char)*at) == 'a') && tolower((unsigned char)at[1]) == 'm' ? at + 2 : NULL;
     case 'z': r->has_zone = true; return read_zone(at, &f->zone);
     case 's': r->seconds = true; r->since = strtoll(at, &end, 10); return end > at ? end : NULL;
     case '%': return *at == '%' ? at + 1 : NULL;
@@ -417,27 +420,24 @@ bool date_format(Vm *vm, Value date, const char *spec, Text *out)
     return out->failed ? vm_out_of_memory(vm) : true;
 }
 
+const char *const date_members[] = {"year", "month", "day", "hour", "minute", "second", "microsecond", "weekday",
+                                    "yearday", "week", "seconds", "zone", NULL};
+
 bool date_member(Vm *vm, Value date, const char *name, Value *result, bool *found)
 {
     Fields f = fields_of(date);
-    const struct { const char *name; int64_t value; } ints[] = {
-        {"year", f.year}, {"month", f.month}, {"day", f.day}, {"hour", f.hour}, {"minute", f.minute},
-        {"second", f.second}, {"microsecond", f.micro}, {"weekday", weekday(&f)}, {"yearday", yearday(&f)},
-        {"week", week(&f)}};
-    *found = true;
-    for (size_t i = 0; i < sizeof ints / sizeof *ints; i++) {
-        if (strcmp(ints[i].name, name) != 0) continue;
-        *result = value_int(ints[i].value);
-        return true;
-    }
-    if (strcmp(name, "seconds") == 0) *result = value_float((double)date.i / 1e6);
-    else if (strcmp(name, "zone") == 0) {
+    const int64_t ints[] = {f.year, f.month, f.day, f.hour, f.minute, f.second, f.micro, weekday(&f), yearday(&f), week(&f)};
+    size_t at = 0;
+    while (date_members[at] && strcmp(date_members[at], name) != 0) at++;
+    *found = date_members[at] != NULL;
+    if (!*found) return true;
+    if (at < sizeof ints / sizeof *ints) *result = value_int(ints[at]);
+    else if (strcmp(name, "seconds") == 0) *result = value_float((double)date.i / 1e6);
+    else {
         Text text = {0};
         if (f.zone) add_zone(&text, f.zone, ":");
         else text_string(&text, "UTC");
         return native_give_text(vm, &text, result);
-    } else {
-        *found = false;
     }
     return true;
 }

@@ -92,8 +92,9 @@ static bool parse(Vm *vm, const char *function, const char *what, const char *te
     vm_fail(vm, ERROR_format, function, "%.200sline %lld, column %lld: %s", what, (long long)(error.line + line - 1),
             (long long)error.column, error.why);
     Error *e = &vm_tensors(vm)->error;
+    bool special = strcasestr(error.why, "nan") || strcasestr(error.why, "inf");
     if (strstr(error.why, "too big")) error_hint(e, "an int has 64 bits; longer numbers stand in quotes");
-    else if (strcasestr(error.why, "nan") || strcasestr(error.why, "inf")) error_hint(e, "JSON has no nan or inf; null is none");
+    else if (special) error_hint(e, "JSON has no nan or inf; null is none");
     else if (strstr(error.why, "'''")) error_hint(e, "strings of JSON stand in \"…\"");
     return false;
 }
@@ -142,7 +143,9 @@ static void write_string(Text *out, const char *text, size_t length)
 
 static bool write_number(Writer *w, double number, Dtype dtype)
 {
-    if (!isfinite(number)) return refuse(w, isnan(number) ? "nan" : "inf", "JSON has no nan and no inf; put none in its place");
+    if (!isfinite(number)) {
+        return refuse(w, isnan(number) ? "nan" : "inf", "JSON has no nan and no inf; put none in its place");
+    }
     print_float(w->out, number, dtype);
     return true;
 }
@@ -251,8 +254,8 @@ static bool write_other(Writer *w, Value v)
 {
     char described[96];
     value_describe(v, described, sizeof described);
-    if (v.tag == TAG_OBJECT) return refuse(w, described, "state(x) is a map of what a model holds; save(x, \"x.safetensors\") saves it");
-    return refuse(w, described, "what can be written is none, bools, numbers, strings, dates, tensors, and lists and maps of those");
+    return refuse(w, described, v.tag == TAG_OBJECT ? "state(x) is a map of what a model holds; .safetensors saves it"
+                  : "data is none, bools, numbers, strings, dates, tensors, and lists, sets and maps of those");
 }
 
 static bool write_value(Writer *w, Value v)
@@ -295,7 +298,9 @@ bool native_to_json(Vm *vm, const Value *args, Value *result)
 {
     Text out = {0};
     int64_t indent = args[1].i;
-    if (indent < 0 || indent > 40) return vm_fail(vm, ERROR_value, "to_json", "indent goes from 0 to 40, got %lld", (long long)indent);
+    if (indent < 0 || indent > 40) {
+        return vm_fail(vm, ERROR_value, "to_json", "indent goes from 0 to 40, got %lld", (long long)indent);
+    }
     if (write_json(vm, "to_json", args[0], (int)indent, &out)) return native_give_text(vm, &out, result);
     text_free(&out);
     return false;

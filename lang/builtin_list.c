@@ -285,7 +285,7 @@ bool native__unique_items(Vm *vm, const Value *args, Value *result)
         for (int64_t i = 0; i < list.list->count && fine; i++) {
             Value item = list.list->at[i];
             fine = value_hashable(item) ||
-                   native_wants(vm, "unique", "each item", "a string, an int, a bool, a date or a tuple of those", item);
+                   native_unhashable(vm, "unique", "each item", item);
             if (!fine || map_get(seen.map, item, &old)) continue;
             fine = map_set_take(seen.map, item, VALUE_NONE) || vm_out_of_memory(vm);
             fine = fine && push(vm, &out, value_retain(item));

@@ -164,7 +164,8 @@ bool native_write_bytes(Vm *vm, const Value *args, Value *result)
 bool native_encode(Vm *vm, const Value *args, Value *result)
 {
     Text text = {0};
-    bool fine = encoding_encode(vm, "encode", args[0].string, args[1].string->text, &text) && bytes_tensor(vm, &text, result);
+    bool fine = encoding_encode(vm, "encode", args[0].string, args[1].string->text, &text) &&
+                bytes_tensor(vm, &text, result);
     text_free(&text);
     return fine;
 }
@@ -287,7 +288,9 @@ bool native_remove_folder(Vm *vm, const Value *args, Value *result)
     char real[PATH_MAX];
     *result = VALUE_NONE;
     if (!realpath(path, real)) return file_fails(vm, "remove_folder", path);
-    if (strcmp(real, "/") == 0) return vm_fail(vm, ERROR_value, "remove_folder", "%.200s is the root of all files", path);
+    if (strcmp(real, "/") == 0) {
+        return vm_fail(vm, ERROR_value, "remove_folder", "%.200s is the root of all files", path);
+    }
     if (!args[1].b || !is_folder(path)) {
         if (rmdir(path) == 0) return true;
         bool full = errno == ENOTEMPTY || errno == EEXIST;
@@ -437,7 +440,8 @@ bool native_copy_file(Vm *vm, const Value *args, Value *result)
 {
     char to[PATH_MAX];
     *result = VALUE_NONE;
-    return landing(vm, args[0].string->text, args[1].string->text, to) && copy_file(vm, "copy_file", args[0].string->text, to);
+    const char *from = args[0].string->text;
+    return landing(vm, from, args[1].string->text, to) && copy_file(vm, "copy_file", from, to);
 }
 
 bool native_move_file(Vm *vm, const Value *args, Value *result)
@@ -501,7 +505,8 @@ bool native_path_parts(Vm *vm, const Value *args, Value *result)
     while (dot > start && path[dot - 1] != '.') dot--;
     size_t stem = dot > start + 1 ? dot - 1 : end;         /* .bashrc has no extension */
     *result = map_new();
-    bool fine = result->tag != TAG_UNDEFINED && put_part(result->map, "folder", start ? path : ".", start ? folder : 1) &&
+    bool fine = result->tag != TAG_UNDEFINED &&
+                put_part(result->map, "folder", start ? path : ".", start ? folder : 1) &&
                 put_part(result->map, "name", path + start, end - start) &&
                 put_part(result->map, "stem", path + start, stem - start) &&
                 put_part(result->map, "extension", path + stem, end - stem);

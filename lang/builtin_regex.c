@@ -133,7 +133,8 @@ static void search_end(Search *s)
 
 static bool give_up(Search *s)
 {
-    vm_fail(s->vm, ERROR_value, s->function, "the pattern '%.100s' takes too many steps on this text", s->pattern->text);
+    vm_fail(s->vm, ERROR_value, s->function, "the pattern '%.100s' takes too many steps on this text",
+            s->pattern->text);
     error_hint(&vm_tensors(s->vm)->error, "a repetition of a repetition, as in (a+)+, tries every division of the text; "
                "(a++)+ keeps what it has");
     return false;
@@ -144,7 +145,8 @@ static bool attempt(Search *s, RegexResult *found)
 {
     for (uint32_t limit = FIRST_LIMIT;; limit = LAST_LIMIT) {
         if (tensor_interrupted(vm_tensors(s->vm))) return false;
-        *found = s->module->match(s->pattern->code, s->text->text, s->text->length, s->start, s->again, limit, &s->span);
+        *found = s->module->match(s->pattern->code, s->text->text, s->text->length, s->start, s->again, limit,
+                                  &s->span);
         if (*found == REGEX_MEMORY) return vm_out_of_memory(s->vm);
         if (*found != REGEX_LIMIT) return true;
         if (limit == LAST_LIMIT) return give_up(s);
@@ -326,7 +328,9 @@ bool native_replace_all(Vm *vm, const Value *args, Value *result)
     Text out = {0};
     bool more, called = native_is_callable(args[2]);
     int64_t most = args[3].tag == TAG_NONE ? INT64_MAX : args[3].i;
-    if (!called && args[2].tag != TAG_STRING) return native_wants(vm, "replace_all", "by", "a string or a function", args[2]);
+    if (!called && args[2].tag != TAG_STRING) {
+        return native_wants(vm, "replace_all", "by", "a string or a function", args[2]);
+    }
     if (!search_begin(vm, "replace_all", args, &s)) return false;
     size_t done = 0;
     bool fine = true;

@@ -5,14 +5,9 @@
 #include "bridge.h"
 #include "builtins.h"
 
-static bool refuse_item(Vm *vm, const char *function, Value item)
-{
-    return native_wants(vm, function, "each item", "a string, an int, a bool, a date or a tuple of those", item);
-}
-
 static bool add_item(Vm *vm, const char *function, Map *map, Value item)
 {
-    if (!value_hashable(item)) return refuse_item(vm, function, item);
+    if (!value_hashable(item)) return native_unhashable(vm, function, "each item", item);
     return map_set_take(map, item, VALUE_NONE) || vm_out_of_memory(vm);
 }
 
@@ -37,7 +32,7 @@ static bool add_items(Vm *vm, const char *function, Map *map, Value items)
 bool set_extend(Vm *vm, const char *function, Value *slot, Value items)
 {
     for (int64_t i = 0; native_is_row(items) && i < items.list->count; i++)      /* all of them or none */
-        if (!value_hashable(items.list->at[i])) return refuse_item(vm, function, items.list->at[i]);
+        if (!value_hashable(items.list->at[i])) return native_unhashable(vm, function, "each item", items.list->at[i]);
     if (map_own(slot).tag == TAG_UNDEFINED) return vm_out_of_memory(vm);
     return add_items(vm, function, slot->map, items);
 }
@@ -123,7 +118,7 @@ static bool count_item(Vm *vm, Map *map, Value item)
         n->i++;
         return true;
     }
-    if (!value_hashable(item)) return refuse_item(vm, "counts", item);
+    if (!value_hashable(item)) return native_unhashable(vm, "counts", "each item", item);
     return map_set_take(map, item, value_int(1)) || vm_out_of_memory(vm);
 }
 

@@ -241,7 +241,7 @@ static bool add_pair(Vm *vm, Map *map, Value pair)
         return native_wants(vm, "map", "each item", "a (key, value) pair", pair);
     }
     Value key = pair.list->at[0];
-    if (!value_hashable(key)) return native_wants(vm, "map", "a key", "a string, an int, a bool, a date or a tuple of those", key);
+    if (!value_hashable(key)) return native_unhashable(vm, "map", "a key", key);
     return map_set_take(map, key, value_retain(pair.list->at[1])) || vm_out_of_memory(vm);
 }
 

@@ -162,7 +162,9 @@ static bool trim(Vm *vm, const Value *args, bool left, bool right, Value *result
 {
     const String *s = args[0].string;
     size_t start = 0, end = s->length, n;
-    if (args[1].tag != TAG_NONE && args[1].tag != TAG_STRING) return native_wants(vm, "trim", "chars", "a string", args[1]);
+    if (args[1].tag != TAG_NONE && args[1].tag != TAG_STRING) {
+        return native_wants(vm, "trim", "chars", "a string", args[1]);
+    }
     while (left && start < end && is_cut(decode(s->text + start, &n), args[1])) start += n;
     while (right && end > start && is_cut(decode(s->text + before(s->text, end), &n), args[1])) end -= n;
     return native_give(vm, string_new(s->text + start, end - start), result);
@@ -209,8 +211,9 @@ static bool is_ascii_digit(uint32_t c) { return c >= '0' && c <= '9'; }
 static bool is_letter_or_digit(uint32_t c) { return is_ascii_digit(c) || letter_is_letter(c); }
 
 /* Whether s is not empty and each character is so. */
-static bool each_is(const Value *args, bool (*is)(uint32_t c), Value *result)
+static bool each_is(Vm *vm, const Value *args, bool (*is)(uint32_t c), Value *result)
 {
+    (void)vm;
     const String *s = args[0].string;
     bool all = s->length > 0;
     for (size_t at = 0, n; all && at < s->length; at += n) all = is(decode(s->text + at, &n));
@@ -232,10 +235,10 @@ static bool case_is(const Value *args, bool (*is)(uint32_t c), bool (*other)(uin
     return true;
 }
 
-bool native_is_digit(Vm *vm, const Value *args, Value *result) { (void)vm; return each_is(args, is_ascii_digit, result); }
-bool native_is_letter(Vm *vm, const Value *args, Value *result) { (void)vm; return each_is(args, letter_is_letter, result); }
-bool native_is_alnum(Vm *vm, const Value *args, Value *result) { (void)vm; return each_is(args, is_letter_or_digit, result); }
-bool native_is_space(Vm *vm, const Value *args, Value *result) { (void)vm; return each_is(args, letter_is_space, result); }
+bool native_is_digit(Vm *vm, const Value *args, Value *result) { return each_is(vm, args, is_ascii_digit, result); }
+bool native_is_letter(Vm *vm, const Value *args, Value *result) { return each_is(vm, args, letter_is_letter, result); }
+bool native_is_alnum(Vm *vm, const Value *args, Value *result) { return each_is(vm, args, is_letter_or_digit, result); }
+bool native_is_space(Vm *vm, const Value *args, Value *result) { return each_is(vm, args, letter_is_space, result); }
 bool native_is_upper(Vm *vm, const Value *args, Value *result)
 {
     (void)vm;
@@ -370,7 +373,10 @@ static bool pad(Vm *vm, const char *name, const Value *args, Padding where, Valu
 }
 
 bool native_pad_left(Vm *vm, const Value *args, Value *result) { return pad(vm, "pad_left", args, PAD_LEFT, result); }
-bool native_pad_right(Vm *vm, const Value *args, Value *result) { return pad(vm, "pad_right", args, PAD_RIGHT, result); }
+bool native_pad_right(Vm *vm, const Value *args, Value *result)
+{
+    return pad(vm, "pad_right", args, PAD_RIGHT, result);
+}
 bool native_center(Vm *vm, const Value *args, Value *result) { return pad(vm, "center", args, PAD_BOTH, result); }
 
 bool native_chars(Vm *vm, const Value *args, Value *result)

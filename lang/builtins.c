@@ -26,6 +26,11 @@ bool native_wants(Vm *vm, const char *function, const char *param, const char *w
     return vm_fail(vm, ERROR_type, function, "%s must be %s, got %s", param, what, described);
 }
 
+bool native_unhashable(Vm *vm, const char *function, const char *param, Value got)
+{
+    return native_wants(vm, function, param, "a string, an int, a bool, a date or a tuple of those", got);
+}
+
 bool native_give(Vm *vm, Value owned, Value *result)
 {
     *result = owned;

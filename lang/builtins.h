@@ -15,6 +15,7 @@ bool native_wants(Vm *vm, const char *function, const char *param, const char *w
 /* Result or out of memory: for what the value constructors return. */
 bool native_give(Vm *vm, Value owned, Value *result);
 bool native_give_text(Vm *vm, Text *text, Value *result);      /* frees [text] */
+bool native_unhashable(Vm *vm, const char *function, const char *param, Value got);  /* cannot be a key or in a set */
 bool native_is_row(Value v);                                   /* list or tuple */
 bool native_is_callable(Value v);
 /* All items of an iterable as a list (owned). */

@@ -35,8 +35,8 @@ static iconv_t open_converter(Vm *vm, const char *function, const char *encoding
     return converter;
 }
 
-static bool refuse_at(Vm *vm, const char *function, const char *what, const char *bytes, size_t bad, const char *encoding,
-                      int64_t lines_before)
+static bool refuse_at(Vm *vm, const char *function, const char *what, const char *bytes, size_t bad,
+                      const char *encoding, int64_t lines_before)
 {
     int64_t line = 1 + lines_before, column = 1;
     for (size_t i = 0; i < bad; i++) {

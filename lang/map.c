@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Maps and sets in order of insertion: an array of entries and, beyond a few, an open-addressing table of indices into it. A
-   removed entry stays as a hole (key UNDEFINED) until the entries are packed. Invariant: the table has an empty slot,
-   and every slot that is not empty points to an entry below [used]. */
+/* Maps and sets in order of insertion: an array of entries and, beyond a few, an open-addressing table of indices into
+   it. A removed entry stays as a hole (key UNDEFINED) until the entries are packed. Invariant: the table has an empty
+   slot, and every slot that is not empty points to an entry below [used]. */
 #include <string.h>
 
 #include "heap.h"
