@@ -331,6 +331,16 @@ static bool range_get(Vm *vm, Value x, int count, const Subscript *s, Value *res
     return true;
 }
 
+/* ---- numbers with a dtype: tensors without axes ---- */
+
+static bool scalar_get(Vm *vm, Value x, int count, const Subscript *s, Value *result)
+{
+    Tensor *tensor = value_to_tensor(vm_tensors(vm), x);
+    bool fine = tensor && tensor_index_get(vm, tensor, count, s, result);
+    tensor_release(tensor);
+    return fine;
+}
+
 /* ---- entry points ---- */
 
 bool index_get(Vm *vm, Value x, int count, const Subscript *subscripts, Value *result)
@@ -338,6 +348,7 @@ bool index_get(Vm *vm, Value x, int count, const Subscript *subscripts, Value *r
     char described[96];
     switch ((Tag)x.tag) {
     case TAG_TENSOR: return tensor_index_get(vm, x.tensor, count, subscripts, result);
+    case TAG_SCALAR: return scalar_get(vm, x, count, subscripts, result);
     case TAG_LIST:
     case TAG_TUPLE: return list_get(vm, x, count, subscripts, result);
     case TAG_STRING: return string_get(vm, x, count, subscripts, result);

@@ -169,7 +169,7 @@ static bool plan_read(Plan *plan, int count, const Subscript *subscripts)
     if (taken > plan->x->ndim) {
         char type[128];
         tensor_type_name(plan->x, type, sizeof type);
-        return vm_fail(plan->vm, ERROR_index, "", "%d subscripts for %s, which has %d ax%s", taken, type, plan->x->ndim,
+        return vm_fail(plan->vm, ERROR_index, "", "%d subscript%s for %s, which has %d ax%s", taken, taken == 1 ? "" : "s", type, plan->x->ndim,
                        plan->x->ndim == 1 ? "is" : "es");
     }
     for (int i = 0; i < count; i++) {
@@ -403,6 +403,14 @@ static int lay_axes(const Plan *plan, int first, int last, int *at)
     return ndim;
 }
 
+/* v (+1) without leading axes of size 1 beyond [most], which the places do not have. */
+static Tensor *without_ones(Plan *plan, Tensor *v, int most)
+{
+    tensor_retain(v);
+    while (v && v->ndim > most && v->shape[0] == 1) v = call_take(plan->ctx, OP_select, v, (Attr[2]){{.i = 0}, {.i = 0}});
+    return v;
+}
+
 /* Whether index tensors may write into x itself: nobody else sees it, no gradient is recorded, and its dtype adds up as
    it stands. */
 static bool puts_in_place(const Plan *plan, const Tensor *v, bool accumulate)
@@ -433,8 +441,9 @@ static Tensor *set_chosen(Plan *plan, Tensor *v, bool accumulate)
         vm_fail(plan->vm, ERROR_index, "", "an index of so many axes cannot be assigned to");
         return NULL;
     }
-    Tensor *in[OP_MAX_IN] = {plan->x, v}, *out[OP_MAX_OUT] = {0};
-    bool fine = true;
+    Tensor *in[OP_MAX_IN] = {plan->x, without_ones(plan, v, plan->x->ndim - (last - first + 1) + ndim)};
+    Tensor *out[OP_MAX_OUT] = {0};
+    bool fine = in[1] != NULL;
     for (int i = first; i <= last && fine; i++, n++) {
         in[n] = entry_index(plan, &plan->entry[i], at[i], ndim);
         fine = in[n] != NULL;
@@ -446,7 +455,7 @@ static Tensor *set_chosen(Plan *plan, Tensor *v, bool accumulate)
     } else {
         fine = fine && op_call(plan->ctx, op_def(OP_index_put), n, in, attr, out, &n_out);
     }
-    for (int i = 2; i < n; i++) tensor_release(in[i]);
+    for (int i = 1; i < n; i++) tensor_release(in[i]);
     return fine ? out[0] : NULL;
 }
 

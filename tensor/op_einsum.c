@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Sums of products by a pattern such as "b i k, b k j -> b i j" or "bik,bkj->bij". Operands are contracted one after
-   the other from the left; each step is a batched matrix product of permuted and reshaped views.
+/* Sums of products by a pattern such as "b i k, b k j -> b i j" or "bik,bkj->bij". The cheapest pair of
+   operands is contracted until one is left; each step is a batched matrix product of permuted and reshaped views.
 
    An axis is a letter, or a name where blanks stand between names. Invariant: during the contraction every operand
    carries each of its axes once. */
@@ -277,29 +277,58 @@ static bool contract(Einsum *e, const Term *a, const Term *b, const bool needed[
     return out->x != NULL;
 }
 
-/* Contracts terms from the left and orders the result's axes. */
+/* The axes that the result or a term other than [a] and [b] has. */
+static void find_needed(const Term *terms, int n_terms, int a, int b, const Term *result, bool needed[LABELS_MOST])
+{
+    memset(needed, 0, LABELS_MOST * sizeof *needed);
+    for (int i = 0; i < result->n; i++) needed[result->label[i]] = true;
+    for (int t = 0; t < n_terms; t++)
+        for (int d = 0; t != a && t != b && d < terms[t].n; d++) needed[terms[t].label[d]] = true;
+}
+
+/* Multiplications that contracting two terms takes. */
+static double cost_of(const Einsum *e, const Term *a, const Term *b)
+{
+    double cost = 1.0;
+    for (int d = 0; d < a->n; d++) cost *= (double)e->size[a->label[d]];
+    for (int d = 0; d < b->n; d++)
+        if (place_of(a, b->label[d]) < 0) cost *= (double)e->size[b->label[d]];
+    return cost;
+}
+
+/* Contracts the cheapest pair of terms, the first of several, until one is left. */
+static bool contract_pairs(Einsum *e, Term *terms, int n_terms, const Term *result)
+{
+    bool needed[LABELS_MOST];
+    for (; n_terms > 1; n_terms--) {
+        int first = 0, second = 1;
+        for (int i = 0; i < n_terms; i++)
+            for (int j = i + 1; j < n_terms; j++)
+                if (cost_of(e, &terms[i], &terms[j]) < cost_of(e, &terms[first], &terms[second])) {
+                    first = i;
+                    second = j;
+                }
+        Term made;
+        find_needed(terms, n_terms, first, second, result, needed);
+        if (!contract(e, &terms[first], &terms[second], needed, &made)) return false;
+        terms[first] = made;
+        memmove(&terms[second], &terms[second + 1], (size_t)(n_terms - second - 1) * sizeof *terms);
+    }
+    return true;
+}
+
+/* Contracts all terms and orders the result's axes. */
 static Tensor *contract_all(Einsum *e, Term *terms, int n_terms, const Term *result)
 {
-    Term sum = {0};
+    bool needed[LABELS_MOST];
     for (int t = 0; t < n_terms; t++) {
-        bool needed[LABELS_MOST] = {false};
-        for (int i = 0; i < result->n; i++) needed[result->label[i]] = true;
-        for (int later = t + 1; later < n_terms; later++)
-            for (int d = 0; d < terms[later].n; d++) needed[terms[later].label[d]] = true;
-        bool own[LABELS_MOST];
-        memcpy(own, needed, sizeof own);
-        for (int d = 0; d < sum.n; d++) own[sum.label[d]] = true;
+        find_needed(terms, n_terms, t, t, result, needed);
         merge_repeats(e, &terms[t]);
-        if (terms[t].x)
-            drop_axes(e, &terms[t], own);
-        if (!terms[t].x)
-            return NULL;
-        Term next = terms[t];
-        if (t > 0 && !contract(e, &sum, &terms[t], needed, &next))
-            return NULL;
-        sum = next;
-        drop_axes(e, &sum, needed);
+        if (terms[t].x) drop_axes(e, &terms[t], needed);
+        if (!terms[t].x) return NULL;
     }
+    if (!contract_pairs(e, terms, n_terms, result)) return NULL;
+    Term sum = terms[0];
     int order[TENSOR_MAX_DIMS];
     int64_t shape[TENSOR_MAX_DIMS];
     for (int i = 0; i < result->n; i++) {

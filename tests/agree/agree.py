@@ -106,10 +106,82 @@ class Row:
         self.code = compile(result, where, "eval")
 
 
-def read_table(path, words):
+def random_list(rng, size):
+    """Indices whose shape broadcasts with two elements; as text of both languages."""
+    pick = lambda: str(rng.randrange(-size, size))
+    return rng.choice([f"[{pick()}, {pick()}]", f"[{pick()}]", f"[[{pick()}], [{pick()}]]", f"[[{pick()}, {pick()}]]"])
+
+
+def random_mask(rng, shape):
+    """One or two places of an array that are true, as nested lists; more than one axis has an array around it."""
+    flat = np.zeros(int(np.prod(shape)), bool)
+    flat[rng.sample(range(flat.size), min(flat.size, rng.choice([1, 2])))] = True
+    return str(flat.reshape(shape).tolist()).replace("T", "t").replace("F", "f")
+
+
+def random_slice(rng, size, backwards):
+    bound = lambda: rng.choice(["", str(rng.randint(-size - 1, size + 1))])
+    step = rng.choice(["", ":2", ":-1", ":-2"] if backwards else ["", ":2"])
+    return f"{bound()}:{bound()}{step}"
+
+
+def random_index(rng, shape, options):
+    """A subscript of an array of that shape. options: `=` to be assigned to (no new axes), `+` as PyTorch has it: no
+    negative steps or masks of several axes, ints and new axes apart from arrays, no place assigned to twice."""
+    items, axis, stop = [], 0, rng.randint(1, len(shape))
+    kinds = ["int", "slice", "slice", "list", "list", "mask", "masks"]
+    if "+" in options:
+        kinds = rng.choice([["int", "slice"], ["slice", "mask"] + ([] if "=" in options else ["list"])])
+    while axis < stop:
+        kind = rng.choice(kinds)
+        if kind == "masks" and axis + 2 <= len(shape):
+            items.append(random_mask(rng, shape[axis:axis + 2]))
+            axis += 1
+        elif kind in ("mask", "masks"):
+            items.append(random_mask(rng, shape[axis:axis + 1]))
+        elif kind == "int":
+            items.append(str(rng.randrange(-shape[axis], shape[axis])))
+        elif kind == "list":
+            items.append(random_list(rng, shape[axis]))
+        else:
+            items.append(random_slice(rng, shape[axis], "+" not in options))
+        axis += 1
+    if axis == len(shape) and rng.random() < 0.3:
+        items.insert(rng.randint(0, len(items)), "...")
+    elif rng.random() < 0.3:
+        items.append("...")
+    if not options and rng.random() < 0.3:
+        items.insert(rng.randint(0, len(items)), "none")
+    return items
+
+
+def python_index(items, maker):
+    """The same subscript in Python, lists as arrays."""
+    words = {"none": "None", "true": "True", "false": "False"}
+    items = [f"{maker}({item})" if item.startswith("[") else item for item in items]
+    return re.sub("none|true|false", lambda m: words[m[0]], ", ".join(items))
+
+
+def expanded(number, line, seed):
+    """The rows of a line: one, or forty where `$` stands for a random subscript of `random=[4,5,6]`."""
+    match = re.search(r" random(=|=\+)(\[[\d,]+\])", line)
+    if not match:
+        return [Row(number, line)]
+    rng, rows = random.Random(f"{seed} {line}"), []
+    shape, options = json.loads(match[2]), match[1][1:] + ("=" if re.search(r"\$\] \S?=", line) else "")
+    for _ in range(40):
+        items = random_index(rng, shape, options)
+        name, words, here, there = (line[:match.start()] + line[match.end():]).split(" | ")
+        other = there.replace("$", python_index(items, "torch.tensor" if "torch." in there else "np.array"))
+        rows.append(Row(number, " | ".join([name, words + " samples=2", here.replace("$", ", ".join(items)), other])))
+    return rows
+
+
+def read_table(path, words, seed):
     with open(path) as file:
         lines = [(i, line.strip()) for i, line in enumerate(file, 1)]
-    rows = [Row(i, line) for i, line in lines if line and not line.startswith("#")]
+    lines = [(i, line) for i, line in lines if line and not line.startswith("#")]
+    rows = [row for i, line in lines for row in expanded(i, line, seed)]
     return [row for row in rows if not words or row.name in words]
 
 
@@ -353,7 +425,7 @@ def main():
     parser.add_argument("words", nargs="*")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    rows = read_table(options.table, options.words)
+    rows = read_table(options.table, options.words, options.seed)
     cases = [[make_inputs(row, s, options.seed) for s in range(options.samples or row.samples)]
              if torch is not None or not row.torch else [] for row in rows]
     with tempfile.TemporaryDirectory() as folder:
