@@ -18,7 +18,7 @@ typedef struct Frame {        /* an open bracket, or the whole text */
     int follow;               /* of a block: where else stands when it begins a line */
 } Frame;
 
-typedef struct Line { int start, end, comment; } Line;   /* pieces; comment: the one behind the code, or -1 */
+typedef struct Line { int start, comment; } Line;   /* pieces: its first, and the comment behind its code, or -1 */
 
 typedef struct Layout {
     Pieces *pieces;
@@ -115,7 +115,8 @@ static bool advance(Layout *layout, int start, int end)
 
 /* Where a line may be broken, best first among those of one depth; operators by how tightly they bind. Behind an opening
    bracket only when nothing else is left. */
-enum { BREAK_BLOCK, BREAK_BODY, BREAK_CLAUSE, BREAK_COMMA, BREAK_INNER_BLOCK, BREAK_OPERATOR, BREAK_OPENED = 200, BREAK_NEVER };
+enum { BREAK_BLOCK, BREAK_BODY, BREAK_CLAUSE, BREAK_COMMA, BREAK_INNER_BLOCK, BREAK_OPERATOR, BREAK_OPENED = 200,
+       BREAK_NEVER };
 enum { DEPTH_LAST = INT_MAX - 1 };
 
 /* What the statement of a piece begins with, when the piece stands in no bracket of it. */
@@ -156,7 +157,8 @@ static int rank_break(const Pieces *pieces, int at)
     if (before->kind == TOKEN_COMMA)
         return !block || statement_kind(pieces, at - 1) == TOKEN_ASSERT ? BREAK_COMMA : BREAK_NEVER;
     if (before->kind == TOKEN_SEMICOLON)
-        return piece->statement && (piece->opener < 0 || pieces->at[piece->opener + 1].lines > 0) ? BREAK_COMMA : BREAK_NEVER;
+        return piece->statement && (piece->opener < 0 || !is_closed_up(&pieces->at[piece->opener], piece->opener))
+            ? BREAK_COMMA : BREAK_NEVER;
     if (!block && (piece->kind == TOKEN_FOR || (piece->kind == TOKEN_IF && fmt_ends_value(before)))) return BREAK_CLAUSE;
     if (piece->kind == TOKEN_PIPE) return BREAK_OPERATOR;
     if (before->kind == TOKEN_CONCAT && block) return BREAK_NEVER;     /* at the end of a line it looks like i++ */
@@ -174,8 +176,9 @@ static void expand_block(Pieces *pieces, int opener)
         at = closer + 1;
         if (at >= pieces->count || !fmt_follows_block(&pieces->at[at])) return;
         if (pieces->at[closer].lines > 0) pieces->at[at].lines = 0;
-        while (!(pieces->at[at].kind == TOKEN_LBRACE && pieces->at[at].block))     /* else if f(x) { */
+        while (at < pieces->count && !(pieces->at[at].kind == TOKEN_LBRACE && pieces->at[at].block))
             at = fmt_opens(&pieces->at[at]) && pieces->at[at].partner > at ? pieces->at[at].partner + 1 : at + 1;
+        if (at == pieces->count) return;
     }
 }
 
@@ -235,7 +238,7 @@ static bool add_line(Layout *layout, int start, int end)
         layout->line_room = room;
     }
     bool comment = end - 1 > start && layout->pieces->at[end - 1].kind == PIECE_COMMENT;
-    layout->line[layout->n_lines++] = (Line){start, end, comment ? end - 1 : -1};
+    layout->line[layout->n_lines++] = (Line){start, comment ? end - 1 : -1};
     return true;
 }
 
@@ -264,7 +267,8 @@ static bool join_run(const Layout *layout, Run *run)
     const Line *line = &layout->line[run->to];
     const Piece *at = layout->pieces->at, *comment = &at[line->comment], *code = comment - 1;
     int own = code->column + code->width + 2, column = own > run->column ? own : run->column;
-    int nearest = own < run->nearest ? own : run->nearest, widest = comment->width > run->widest ? comment->width : run->widest;
+    int nearest = own < run->nearest ? own : run->nearest;
+    int widest = comment->width > run->widest ? comment->width : run->widest;
     if (run->to > run->from && (at[line->start].lines > 1 || at[line->start].indent != at[line[-1].start].indent
                                 || column - nearest > COMMENT_SHIFT_MAX || column + widest > FMT_WIDTH))
         return false;
