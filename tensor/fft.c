@@ -127,7 +127,7 @@ static void release(FftPlan *plan)
     pthread_mutex_unlock(&lock);
 }
 
-/* So that nothing is left when the program ends; plans of abandoned jobs stay. */
+/* So that nothing is left when the program ends. */
 __attribute__((destructor)) static void forget_plans(void)
 {
     while (plans) {

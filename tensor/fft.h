@@ -17,7 +17,7 @@ typedef struct FftPlan FftPlan;
 
 typedef struct FftModule {
     /* How to transform rows of [n] numbers, f64 if [wide]; [row] is 64-byte aligned like all rows to come and is not
-       looked at. NULL when there is no memory. Thread-safe; the same plan for the same arguments. */
+       looked at. NULL when there is no memory. Thread-safe; the same plan for the same arguments, made once. */
     FftPlan *(*plan)(FftKind kind, bool wide, int64_t n, void *row);
     void (*run)(const FftPlan *plan, void *row);               /* any thread */
     void (*release)(FftPlan *plan);

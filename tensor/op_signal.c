@@ -73,8 +73,8 @@ bool shape_irfft(OpCall *call) { return shape_transform(call, true, true, false)
 /* Lies at the start of the job's data; the rows follow. */
 typedef struct Rows {
     const FftModule *fft;
-    FftPlan *plan;
     FftKind kind;
+    atomic_bool unplanned;    /* a task found no memory to plan */
     Dtype dtype;
     int64_t n, count, group, step;   /* step: bytes from row to row */
     double factor;
@@ -101,14 +101,21 @@ static void scale_row(const Rows *r, void *row)
     }
 }
 
+/* Plans here, since that takes long for long rows, too; the module keeps the plan for the other tasks. */
 static void rows_task(void *data, int64_t task)
 {
-    const Rows *r = data;
+    Rows *r = data;
+    FftPlan *plan = r->fft->plan(r->kind, r->dtype == DTYPE_f64, r->n, r->first + task * r->group * r->step);
+    if (plan == NULL) {
+        atomic_store(&r->unplanned, true);
+        return;
+    }
     for (int64_t i = task * r->group; i < (task + 1) * r->group && i < r->count; i++) {
         char *row = r->first + i * r->step;
-        r->fft->run(r->plan, row);
+        r->fft->run(plan, row);
         if (r->factor != 1) scale_row(r, row);
     }
+    r->fft->release(plan);
 }
 
 /* Copies between a tensor and the rows: [keep] numbers of each, complex ones as pairs. */
@@ -141,12 +148,15 @@ static Job *open_rows(OpCall *call, FftKind kind, int64_t n, int64_t count)
     Rows *r = job_data(job);
     *r = (Rows){.fft = fft, .kind = kind, .dtype = dtype, .n = n, .count = count, .step = step, .factor = 1,
                 .group = GROUP_POINTS / n + 1, .first = (char *)r + head};
-    r->plan = fft->plan(kind, dtype == DTYPE_f64, n, r->first);
-    if (r->plan != NULL) return job;
-    error_set(&call->ctx->error, ERROR_memory, "", "no memory is left to plan a transform of %lld points",
-              (long long)n);
-    job_release(job);
-    return NULL;
+    return job;
+}
+
+static bool run_rows(OpCall *call, Job *job)
+{
+    Rows *r = job_data(job);
+    if (!job_run(call->ctx, job, (r->count + r->group - 1) / r->group, r->n > QUICK_POINTS, rows_task)) return false;
+    return !atomic_load(&r->unplanned)
+        || op_error(call, ERROR_memory, "no memory is left to plan a transform of %lld points", (long long)r->n);
 }
 
 static bool transform(OpCall *call, FftKind kind, bool inverse)
@@ -163,15 +173,10 @@ static bool transform(OpCall *call, FftKind kind, bool inverse)
     Job *job = open_rows(call, kind, n, count);
     if (job == NULL) return false;
     Rows *r = job_data(job);
-    FftPlan *plan = r->plan;
-    const FftModule *fft = r->fft;
     if (factor != FACTOR_NONE) r->factor = factor == FACTOR_ALL ? 1 / (double)n : 1 / sqrt((double)n);
     if (had < room) memset(r->first, 0, (size_t)(count * r->step));
-    bool done = copy_rows(call, r, call->in[0], true, complex, axis, had < room ? had : room);
-    bool whole = !done || job_run(call->ctx, job, (count + r->group - 1) / r->group, n > QUICK_POINTS, rows_task);
-    done = done && whole
-        && copy_rows(call, r, call->out[0], false, kind != FFT_HALF, axis, kind == FFT_REAL ? n / 2 + 1 : n);
-    if (whole || n <= QUICK_POINTS) fft->release(plan);    /* what an abandoned job uses stays */
+    bool done = copy_rows(call, r, call->in[0], true, complex, axis, had < room ? had : room) && run_rows(call, job)
+             && copy_rows(call, r, call->out[0], false, kind != FFT_HALF, axis, kind == FFT_REAL ? n / 2 + 1 : n);
     job_release(job);
     return done;
 }
