@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Square systems and what comes of their factors: solve, triangular_solve, inv, cholesky, det, slogdet. Batches of
+/* Square systems and what comes of their factors: solve, triangular_solve, inv, cholesky, lu, det, slogdet. Batches of
    matrices go through lapack.h; gradients are written with the same ops, so they differentiate again. */
 #include <math.h>
 #include <string.h>
@@ -267,6 +267,96 @@ bool cholesky_grad(GradCall *g)
     Tensor *m = s_scale(s, s_add(s, both, flipped(s, both)), 0.25);
     Tensor *left = solve_triangle(s, l, m, false, true, false);
     g->dx[0] = s_cast(s, solve_triangle(s, l, flipped(s, left), false, true, false), g->in_spec[0].dtype);
+    return g->dx[0] != NULL;
+}
+
+/* ---- lu ---- */
+
+bool shape_lu(OpCall *call)
+{
+    if (!check_matrix(call, 0)) return false;
+    TensorSpec spec;
+    spec_of(call->in[0], &spec);
+    spec.dtype = op_promote(1, call->in, true, true);
+    int64_t m = spec.shape[spec.ndim - 2], n = spec.shape[spec.ndim - 1], k = m < n ? m : n;
+    for (int i = 0; i < 3; i++) {
+        call->spec[i] = spec;
+        call->spec[i].shape[spec.ndim - 2] = i < 2 ? m : k;
+        call->spec[i].shape[spec.ndim - 1] = i == 0 ? m : i == 1 ? k : n;
+    }
+    call->n_out = 3;
+    return true;
+}
+
+/* part 0 [m, n] gives the parts P [m, m], L [m, k] and U [k, n]. */
+static void lu_item(Factor *f, int64_t item)
+{
+    int m = f->m, n = f->n, k = m < n ? m : n, info = 0;
+    void *a = factor_matrix(f, 0, item), *p = factor_matrix(f, 1, item), *l = factor_matrix(f, 2, item);
+    void *u = factor_matrix(f, 3, item);
+    int *pivots = factor_scratch(f, item, (size_t)(k + m) * sizeof *pivots);
+    if (pivots == NULL) return;
+    int *row = pivots + k;                 /* which row of the matrix each row of L U is */
+    f->lapack->getrf(&m, &n, a, &m, pivots, &info);
+    for (int i = 0; i < m; i++) row[i] = i;
+    for (int i = 0; i < k; i++) {
+        int swapped = row[i];
+        row[i] = row[pivots[i] - 1];
+        row[pivots[i] - 1] = swapped;
+    }
+    memset(p, 0, (size_t)m * (size_t)m * dtype_size(f->dtype));
+    for (int64_t i = 0; i < m; i++) factor_store(f, p, i * m + row[i], 1);
+    for (int64_t j = 0; j < k; j++)
+        for (int64_t i = 0; i < m; i++)
+            factor_store(f, l, j * m + i, i > j ? factor_load(f, a, j * m + i) : i == j);
+    for (int64_t j = 0; j < n; j++)
+        for (int64_t i = 0; i < k; i++) factor_store(f, u, j * k + i, i <= j ? factor_load(f, a, j * m + i) : 0);
+    scratch_release(pivots);
+}
+
+bool lu_run(OpCall *call)
+{
+    TensorSpec spec;
+    spec_of(call->in[0], &spec);
+    int64_t m = spec.shape[spec.ndim - 2], n = spec.shape[spec.ndim - 1], k = m < n ? m : n;
+    Factor plan = {.m = (int)m, .n = (int)n};
+    if (spec_size(&spec) == 0) {
+        for (int64_t i = 0, size = tensor_size(call->out[0]); i < size; i++)
+            tensor_store(call->out[0], i, i / m % m == i % m ? 1 : 0);
+        return true;
+    }
+    factor_part(&plan, m, n);
+    factor_part(&plan, m, m);
+    factor_part(&plan, m, k);
+    factor_part(&plan, k, n);
+    Job *job = factor_open(call, &plan, &spec, 2);
+    bool done = job != NULL && factor_input(call, factor_of(job), 0, call->in[0], false, spec.ndim - 2, spec.shape)
+             && factor_run(call, job, (double)m * (double)n * (double)k, lu_item, &spec, 2);
+    for (int i = 0; done && i < 3; i++) done = factor_output(call, factor_of(job), 1 + i, call->out[i], false);
+    job_release(job);
+    return done;
+}
+
+/* P L'^-1 (what is below the diagonal of L' dL, and the rest of dU U') U'^-1. */
+bool lu_grad(GradCall *g)
+{
+    Scope *s = g->s;
+    const TensorSpec *spec = &g->in_spec[0];
+    Tensor *l = g->out[1], *u = g->out[2], *inner = NULL;
+    if (spec->shape[spec->ndim - 2] != spec->shape[spec->ndim - 1])
+        return error_set(&g->ctx->error, ERROR_gradient, "lu", "only the factors of square matrices have a gradient");
+    if (g->dy[1] != NULL) inner = triangle(s, s_matmul(s, flipped(s, l), g->dy[1]), false, -1);
+    if (g->dy[2] != NULL) {
+        Tensor *part = triangle(s, s_matmul(s, g->dy[2], flipped(s, u)), true, 0);
+        inner = g->dy[1] != NULL ? s_add(s, inner, part) : part;
+    }
+    if (g->dy[1] == NULL && g->dy[2] == NULL) {            /* P alone, which is constant */
+        g->dx[0] = s_full_like(s, spec, 0);
+        return g->dx[0] != NULL;
+    }
+    Tensor *left = solve_triangle(s, l, inner, false, true, true);
+    Tensor *dx = flipped(s, solve_triangle(s, u, flipped(s, left), true, false, false));
+    g->dx[0] = s_cast(s, s_matmul(s, g->out[0], dx), spec->dtype);
     return g->dx[0] != NULL;
 }
 

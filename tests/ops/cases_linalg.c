@@ -163,6 +163,55 @@ static void ref_cholesky(Ref *r)
     }
 }
 
+/* Doolittle's, with row pivots. */
+static void ref_lu(Ref *r)
+{
+    const Array *a = r->in[0];
+    int64_t m = a->shape[a->ndim - 2], n = a->shape[a->ndim - 1], k = m < n ? m : n, shape[TENSOR_MAX_DIMS];
+    double *out[3];
+    memcpy(shape, a->shape, sizeof shape);
+    for (int i = 0; i < 3; i++) {
+        shape[a->ndim - 2] = i < 2 ? m : k;
+        shape[a->ndim - 1] = i == 0 ? m : i == 1 ? k : n;
+        out[i] = ref_out(r, result_dtype(r), a->ndim, shape);
+    }
+    for (int64_t p = 0; p < matrices(a); p++) {
+        double x[SIDE][SIDE];
+        int64_t row[SIDE];
+        for (int64_t i = 0; i < m; i++) {
+            row[i] = i;
+            memcpy(x[i], a->v + (p * m + i) * n, (size_t)n * sizeof(double));
+        }
+        for (int64_t c = 0; c < k; c++) {
+            int64_t best = c;
+            for (int64_t i = c + 1; i < m; i++)
+                if (fabs(x[i][c]) > fabs(x[best][c]))
+                    best = i;
+            int64_t t = row[c];
+            row[c] = row[best];
+            row[best] = t;
+            for (int64_t j = 0; j < n; j++) {
+                double value = x[c][j];
+                x[c][j] = x[best][j];
+                x[best][j] = value;
+            }
+            for (int64_t i = c + 1; i < m; i++) {
+                x[i][c] /= x[c][c];
+                for (int64_t j = c + 1; j < n; j++)
+                    x[i][j] -= x[i][c] * x[c][j];
+            }
+        }
+        for (int64_t i = 0; i < m; i++)
+            out[0][(p * m + row[i]) * m + i] = 1;
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t j = 0; j < k; j++)
+                out[1][(p * m + i) * k + j] = i == j ? 1 : i > j ? x[i][j] : 0;
+        for (int64_t i = 0; i < k; i++)
+            for (int64_t j = i; j < n; j++)
+                out[2][(p * k + i) * n + j] = x[i][j];
+    }
+}
+
 /* ---- orthogonal factors ---- */
 
 /* Gram and Schmidt, twice for the digits. [q]: [m,k], [t]: [k,n] */
@@ -468,6 +517,14 @@ const Case cases_linalg[] = {
     {"cholesky", "x[40,40]d", "", .reference = ref_cholesky, .big = true, .loose = 10},
     {"cholesky", "x[3,3](-2,-1)", "", .error = ERROR_value, .only = FLOATS},
     {"cholesky", "x[3,2]", "", .error = ERROR_shape},
+    {"lu", "x[3,3]", "", .reference = ref_lu, .only = "i64 f32 f64", .loose = 10},
+    {"lu", "x[2,2,2]d", "", .reference = ref_lu, .only = FLOATS, .loose = 10},
+    {"lu", "x[4,2]", "", .reference = ref_lu, .only = FLOATS, .loose = 10, .no_grad = true},    /* none exists here */
+    {"lu", "x[2,4]", "", .reference = ref_lu, .only = FLOATS, .loose = 10, .no_grad = true},
+    {"lu", "x[1,1]", "", .reference = ref_lu, .only = FLOATS},
+    {"lu", "x[0,0]", "", .reference = ref_lu, .only = FLOATS},
+    {"lu", "x[2,2]n", "", .error = ERROR_value, .only = FLOATS},
+    {"lu", "x[3]", "", .error = ERROR_shape},
     {"det", "x[3,3]", "", .reference = ref_det, .only = FLOATS, .loose = 4},
     {"det", "x[2,2,2]d", "", .reference = ref_det, .only = "i32 f32 f64", .loose = 4},
     {"det", "x[1,1]", "", .reference = ref_det, .only = FLOATS},
