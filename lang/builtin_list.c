@@ -162,12 +162,12 @@ static Keyed *merge_sort(Sorting *s, Keyed *from, Keyed *to, int64_t n)
     return from;
 }
 
-/* Fills keyed[…].key, owned; how many, less than all after an error. */
+/* Fills [keyed]; how many, less than all after an error. The keys are owned if [key] makes them. */
 static int64_t sort_keys(Vm *vm, const List *list, Value key, Keyed *keyed)
 {
     for (int64_t i = 0; i < list->count; i++) {
         keyed[i].item = list->at[i];
-        if (key.tag == TAG_NONE) keyed[i].key = value_retain(list->at[i]);
+        if (key.tag == TAG_NONE) keyed[i].key = list->at[i];
         else if (!vm_call(vm, key, 1, &list->at[i], 0, NULL, &keyed[i].key)) return i;
     }
     return list->count;
@@ -176,7 +176,7 @@ static int64_t sort_keys(Vm *vm, const List *list, Value key, Keyed *keyed)
 static bool sort_list(Vm *vm, Value list, Value key, bool descending, Value *result)
 {
     int64_t n = list.list->count;
-    Keyed *keyed = calloc((size_t)n * 2 + 1, sizeof *keyed);
+    Keyed *keyed = malloc(((size_t)n * 2 + 1) * sizeof *keyed);
     Value out = list_new(n);
     bool fine = (keyed && out.tag != TAG_UNDEFINED) || vm_out_of_memory(vm);
     int64_t made = fine ? sort_keys(vm, list.list, key, keyed) : 0;
@@ -187,10 +187,8 @@ static bool sort_list(Vm *vm, Value list, Value key, bool descending, Value *res
         sorted = merge_sort(&sorting, keyed, keyed + n, n);
         fine = !sorting.failed;
     }
-    for (int64_t i = 0; i < made; i++) {
-        if (fine) out.list->at[out.list->count++] = value_retain(sorted[i].item);
-        value_release(sorted[i].key);
-    }
+    for (int64_t i = 0; fine && i < n; i++) out.list->at[out.list->count++] = value_retain(sorted[i].item);
+    for (int64_t i = 0; key.tag != TAG_NONE && i < made; i++) value_release(sorted[i].key);
     free(keyed);
     if (fine) *result = out;
     else value_release(out);
