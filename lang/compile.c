@@ -329,6 +329,39 @@ void compile_defaults(Fn *fn, int count, const Parameter *parameters, int first_
     }
 }
 
+/* Returns the value of [node]: a block does so by its last statement, an if in each of its branches. */
+static void leave_with(Fn *fn, Node *node, Span span)
+{
+    if (node->kind == NODE_EXPR)
+        node = node->unary.child;
+    if (node->kind == NODE_BLOCK && node->list.count) {
+        int mark = fn->top;
+        for (int i = 0; i + 1 < node->list.count; i++) {
+            statement(fn, node->list.at[i], -1);
+            fn->top = mark;
+        }
+        leave_with(fn, node->list.at[node->list.count - 1], span);
+        return;
+    }
+    if (node->kind == NODE_IF && node->branch.otherwise) {
+        Jumps otherwise = {0};
+        condition(fn, node->branch.condition, false, &otherwise);
+        Flow before = fn->flow;
+        leave_with(fn, node->branch.then, span);
+        jumps_patch(fn, &otherwise, fn->proto->n_code);
+        fn->flow = before;
+        leave_with(fn, node->branch.otherwise, span);
+        return;
+    }
+    int mark = fn->top, r = node->kind == NODE_NAME ? expr(fn, node, -1) : temp(fn);
+    if (node->kind != NODE_NAME)
+        statement(fn, node, r);
+    if (fn->contract && !fn->flow.dead)
+        emit3(fn, CODE_CHECK_RESULT, r, 0, fn->contract_index, span);
+    emit3(fn, CODE_RETURN, r, 0, 0, span);
+    fn->top = mark;
+}
+
 void compile_body(Fn *fn, Node *body, bool is_constructor)
 {
     Span end = {body->span.end > body->span.start ? body->span.end - 1 : body->span.start, body->span.end};
@@ -336,16 +369,7 @@ void compile_body(Fn *fn, Node *body, bool is_constructor)
         emit3(fn, CODE_RETURN, 0, 0, 0, end);
         return;
     }
-    int r = -1;
-    if (body->kind == NODE_BLOCK) {
-        r = temp(fn);
-        block(fn, body, r);
-    } else {
-        r = expr(fn, body, -1);
-    }
-    if (fn->contract && !fn->flow.dead)
-        emit3(fn, CODE_CHECK_RESULT, r, 0, fn->contract_index, body->span);
-    emit3(fn, CODE_RETURN, r, 0, 0, body->span);
+    leave_with(fn, body, body->span);
 }
 
 char *signature_text(Compiler *c, const char *name, int count, const Parameter *parameters)
