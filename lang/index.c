@@ -265,10 +265,11 @@ static bool map_key_of(Vm *vm, int count, const Subscript *s, Value *key)
     char described[96];
     value_describe(*key, described, sizeof described);
     value_release(*key);
-    return vm_fail(vm, ERROR_type, "", "keys of maps are strings, ints, bools and tuples of them, not %s", described);
+    return vm_fail(vm, ERROR_type, "", "keys of maps are strings, ints, bools, dates and tuples of them, not %s", described);
 }
 
-static bool missing_key(Vm *vm, Value x, Value key)
+/* [adding]: m[key] += v. */
+static bool missing_key(Vm *vm, Value x, Value key, bool adding)
 {
     Text text = {0};
     bool fine = value_repr(vm, key, &text);
@@ -279,7 +280,8 @@ static bool missing_key(Vm *vm, Value x, Value key)
     suggest_start(&suggest, key.tag == TAG_STRING ? key.string->text : "");
     for (int64_t i = 0; i < x.map->used; i++)
         if (x.map->entry[i].key.tag == TAG_STRING) suggest_offer(&suggest, x.map->entry[i].key.string->text);
-    if (suggest.best) error_hint(&vm_tensors(vm)->error, "did you mean \"%.100s\"?", suggest.best);
+    if (adding) error_hint(&vm_tensors(vm)->error, "m[key] = get(m, key, 0) + 1 begins at 0; counts(xs) counts");
+    else if (suggest.best) error_hint(&vm_tensors(vm)->error, "did you mean \"%.100s\"?", suggest.best);
     else error_hint(&vm_tensors(vm)->error, "`key in m` asks for it, get(m, key, otherwise) gives something else");
     return false;
 }
@@ -290,7 +292,7 @@ static bool map_index(Vm *vm, Value x, int count, const Subscript *s, Value *res
     if (!map_key_of(vm, count, s, &key)) return false;
     bool fine = map_get(x.map, key, &found);
     if (fine) *result = value_retain(found);
-    else missing_key(vm, x, key);
+    else missing_key(vm, x, key, false);
     value_release(key);
     return fine;
 }
@@ -299,7 +301,7 @@ static bool map_set(Vm *vm, Value *slot, int count, const Subscript *s, int op, 
 {
     Value key, old = VALUE_NONE, stored;
     if (!map_key_of(vm, count, s, &key)) return false;
-    bool fine = op == OPERATOR_NONE || map_get(slot->map, key, &old) || missing_key(vm, *slot, key);
+    bool fine = op == OPERATOR_NONE || map_get(slot->map, key, &old) || missing_key(vm, *slot, key, true);
     fine = fine && combined(vm, old, op, v, &stored);
     if (fine) {
         fine = map_own(slot).tag != TAG_UNDEFINED;
