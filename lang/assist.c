@@ -270,7 +270,7 @@ static bool help_builtin(const char *name, Text *out)
 static int header_length(const char *line)
 {
     int depth = 0, i = 0, last = 0;
-    for (; line[i] && line[i] != '\n'; i++) {
+    for (; line[i] && (line[i] != '\n' || depth > 0); i++) {
         char c = line[i];
         depth += (c == '(' || c == '[') - (c == ')' || c == ']');
         if (depth == 0 && (c == '{' || c == '='))
@@ -279,6 +279,17 @@ static int header_length(const char *line)
             last = i + 1;
     }
     return last;
+}
+
+/* On one line, however many it takes in the source. */
+static void help_header(const char *line, int length, Text *out)
+{
+    for (int i = 0; i < length; i++) {
+        bool end = line[i] == '\n';
+        text_add(out, end ? " " : line + i, 1);
+        while (end && line[i + 1] == ' ')
+            i++;
+    }
 }
 
 /* The declaration's line and the ## lines above it, from the library's text. */
@@ -296,7 +307,7 @@ static void help_embedded(const EmbeddedName *name, Text *out)
     }
     if (strcmp(name->module, "prelude") != 0)
         text_format(out, "%s: ", name->module);
-    text_format(out, "%.*s", header_length(line), line);
+    help_header(line, header_length(line), out);
     for (; doc && doc < line; doc += strcspn(doc, "\n") + 1) {
         const char *words = doc + 2 + (doc[2] == ' ');
         text_format(out, "\n%.*s", (int)strcspn(words, "\n"), words);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The documentation is true: every op, native and library function has a doc, and its example `expression  # output` prints that
    when the language runs it. Output is compared with brackets, commas and runs of white space taken as one space,
-   because examples fit on one line and tensors do not. */
+   because examples fit on one line and tensors do not. docs/ops.md is what the tables make (manual.c); --markdown
+   writes it. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "../lang/embedded.h"
 #include "../lang/lang.h"
 #include "../lang/vm.h"
+#include "manual.h"
 
 static char printed[8192];
 static size_t printed_length;
@@ -125,19 +127,49 @@ static void check_library(Session *session, const EmbeddedName *name)
     free(help);
 }
 
-int main(void)
+/* Whether docs/ops.md is what the tables make now. */
+static void check_manual(Session *session)
 {
+    char path[4096], *now = NULL;
+    size_t length = 0;
+    const char *folder = getenv("SRCDIR");
+    snprintf(path, sizeof path, "%s/docs/ops.md", folder ? folder : ".");
+    FILE *to = open_memstream(&now, &length);
+    if (!to) return;
+    manual_print(to, session);
+    fclose(to);
+    FILE *file = fopen(path, "r");
+    char *committed = malloc(length + 2);
+    size_t got = file && committed ? fread(committed, 1, length + 1, file) : 0;
+    bool same = got == length && memcmp(committed, now, length) == 0;
+    report(same, "is up to date:", "docs/ops.md");
+    if (!same) show("remedy", "make docs, and commit docs/ops.md");
+    if (file) fclose(file);
+    free(committed);
+    free(now);
+}
+
+int main(int argc, char **argv)
+{
+    const SessionConfig config = {.output = collect};
+    Session *session = session_new(&config);
+    if (!session) return 1;
+    if (argc > 1 && strcmp(argv[1], "--markdown") == 0) {
+        manual_print(stdout, session);
+        session_free(session);
+        return 0;
+    }
     for (int i = 0; i < OP_COUNT; i++) {
         const OpDef *def = op_def((OpId)i);
         check("op", op_name(def), op_doc(def), op_example(def));
+        if (!*op_example(def)) report(false, "op has an example:", op_name(def));
     }
     for (int i = 0; i < native_count; i++) {
         const NativeDef *def = &native_defs[i];
         if (def->name[0] != '_') check("native", def->name, def->doc, def->example);
     }
-    const SessionConfig config = {.output = collect};
-    Session *session = session_new(&config);
-    for (int i = 0; session && i < embedded_name_count; i++) check_library(session, &embedded_names[i]);
+    for (int i = 0; i < embedded_name_count; i++) check_library(session, &embedded_names[i]);
+    check_manual(session);
     session_free(session);
     printf("1..%d\n", number);
     return 0;
