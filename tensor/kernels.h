@@ -38,9 +38,9 @@ typedef void CumsumKernel(int64_t rows, int64_t n, bool reverse, const void *x, 
 typedef void RowsKernel(int64_t rows, int64_t n, const void *x, void *y);
 typedef void RowsGradKernel(int64_t rows, int64_t n, const void *y, const void *g, void *dx);
 typedef void LayerNormKernel(int64_t rows, int64_t n, const void *x, const void *weight, const void *bias, double eps,
-                             void *y);
+                             bool centre, void *y);
 typedef void LayerNormGradKernel(int64_t rows, int64_t n, const void *x, const void *weight, const void *g, double eps,
-                                 void *dx, void *dweight, void *dbias);
+                                 bool centre, void *dx, void *dweight, void *dbias);
 typedef void ChannelStatsKernel(int64_t samples, int64_t channels, int64_t size, const void *x, double *mean,
                                 double *spread);
 typedef void ChannelAffineKernel(int64_t samples, int64_t channels, int64_t size, const void *x, const void *mean,

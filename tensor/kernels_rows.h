@@ -81,12 +81,12 @@ static void KERNEL(log_softmax_grad)(int64_t rows, int64_t n, const void *y, con
 /* ---- layer norm: weight and bias may be NULL ---- */
 
 static void KERNEL(layer_norm)(int64_t rows, int64_t n, const void *x, const void *weight, const void *bias, double eps,
-                               void *y)
+                               bool centre, void *y)
 {
     const T *xs = x, *w = weight, *b = bias;
     T *restrict to = y;
     for (int64_t r = 0; r < rows; r++, xs += n, to += n) {
-        T mean = (T)(KERNEL(sum_one)(n, xs) / (double)n);
+        T mean = centre ? (T)(KERNEL(sum_one)(n, xs) / (double)n) : 0;
         T scale = (T)(1.0 / sqrt(KERNEL(spread_one)(n, xs, mean) / (double)n + eps));
         if (w && b)
             for (int64_t j = 0; j < n; j++) to[j] = (xs[j] - mean) * scale * w[j] + b[j];
@@ -101,14 +101,14 @@ static void KERNEL(layer_norm)(int64_t rows, int64_t n, const void *x, const voi
 
 /* dx, and the rows' share of dw and db added to these; w NULL means ones. */
 static void KERNEL(layer_norm_grad)(int64_t rows, int64_t n, const void *x, const void *weight, const void *g,
-                                    double eps, void *dx, void *dweight, void *dbias)
+                                    double eps, bool centre, void *dx, void *dweight, void *dbias)
 {
     const T *xs = x, *gs = g;
     T *restrict to = dx, *restrict dw = dweight, *restrict db = dbias;
     T ones[TILE], p[TILE], q[TILE];
     for (int64_t k = 0; k < TILE; k++) ones[k] = 1;
     for (int64_t r = 0; r < rows; r++, xs += n, gs += n, to += n) {
-        T mean = (T)(KERNEL(sum_one)(n, xs) / (double)n);
+        T mean = centre ? (T)(KERNEL(sum_one)(n, xs) / (double)n) : 0;
         T scale = (T)(1.0 / sqrt(KERNEL(spread_one)(n, xs, mean) / (double)n + eps));
         double sum_p = 0.0, sum_q = 0.0;
         for (int64_t j = 0; j < n; j += TILE) {
@@ -125,7 +125,7 @@ static void KERNEL(layer_norm_grad)(int64_t rows, int64_t n, const void *x, cons
             sum_p += KERNEL(sum_one)(width, p);
             sum_q += KERNEL(sum_one)(width, q);
         }
-        T mean_p = (T)(sum_p / (double)n), mean_q = (T)(sum_q / (double)n);
+        T mean_p = centre ? (T)(sum_p / (double)n) : 0, mean_q = (T)(sum_q / (double)n);
         for (int64_t j = 0; j < n; j += TILE) {
             int64_t width = n - j < TILE ? n - j : TILE;
             const T *w = weight ? (const T *)weight + j : ones;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Normalisation with learned scale: layer_norm over the last axis, batch_norm over all axes but axis 1. Fused kernels
+/* Normalisation with learned scale: layer_norm and rms_norm over the last axis, batch_norm over all axes but axis 1. Fused kernels
    go over memory once for values and twice for gradients; while gradients are recorded the same formulas run as ops.
    Invariant: partial sums are cut by shapes only and added in order, so that threads do not change bits. */
 #include <math.h>
@@ -44,14 +44,14 @@ static bool dense_as(TensorContext *ctx, Tensor *v, Dtype dtype, Tensor **to)
 
 static const void *data_or_null(const Tensor *t) { return t ? t->data : NULL; }
 
-/* ---- layer norm ---- */
+/* ---- layer norm, and rms norm: the same without the mean ---- */
 
 bool shape_layer_norm(OpCall *call)
 {
     const Tensor *x = call->in[0];
     if (!check_float(call)) return false;
     if (x->ndim == 0) return op_error(call, ERROR_shape, "needs at least one axis");
-    return check_vectors(call, 1, 2, x->shape[x->ndim - 1], "the last axis") && shape_same(call);
+    return check_vectors(call, 1, call->n_in - 1, x->shape[x->ndim - 1], "the last axis") && shape_same(call);
 }
 
 typedef struct LayerJob {
@@ -59,6 +59,7 @@ typedef struct LayerJob {
     Dtype dtype;
     int64_t n, size, group;
     double eps;
+    bool centre;              /* about the mean */
     const char *x, *g;
     const void *weight, *bias;
     char *out, *partial;      /* partial: per group n of dweight, n of dbias */
@@ -68,20 +69,21 @@ static void layer_rows(void *arg, int64_t first, int64_t count)
 {
     const LayerJob *job = arg;
     int64_t at = first * job->n * job->size;
-    job->kernels->layer_norm[job->dtype](count, job->n, job->x + at, job->weight, job->bias, job->eps, job->out + at);
+    job->kernels->layer_norm[job->dtype](count, job->n, job->x + at, job->weight, job->bias, job->eps,
+                                         job->centre, job->out + at);
 }
 
-bool layer_norm_run(OpCall *call)
+static bool rows_norm_run(OpCall *call, bool centre)
 {
     Tensor *x = call->in[0], *out = call->out[0], *dense = NULL, *weight = NULL, *bias = NULL;
     Dtype dtype = call->spec[0].dtype;
     int64_t n = x->shape[x->ndim - 1];
     if (tensor_size(x) == 0) return true;
     bool ok = dense_as(call->ctx, x, dtype, &dense) && dense_as(call->ctx, call->in[1], dtype, &weight) &&
-              dense_as(call->ctx, call->in[2], dtype, &bias);
+              dense_as(call->ctx, centre ? call->in[2] : NULL, dtype, &bias);
     if (ok) {
         LayerJob job = { .kernels = kernels(), .dtype = dtype, .n = n, .size = (int64_t)dtype_size(dtype),
-                         .eps = call->attr[0].num, .x = dense->data, .weight = data_or_null(weight),
+                         .centre = centre, .eps = call->attr[0].num, .x = dense->data, .weight = data_or_null(weight),
                          .bias = data_or_null(bias), .out = out->data };
         ok = rows_run(call->ctx, tensor_size(x) / n, n, layer_rows, &job);
     }
@@ -91,6 +93,9 @@ bool layer_norm_run(OpCall *call)
     return ok;
 }
 
+bool layer_norm_run(OpCall *call) { return rows_norm_run(call, true); }
+bool rms_norm_run(OpCall *call) { return rows_norm_run(call, false); }
+
 static void layer_grad_rows(void *arg, int64_t first, int64_t count)
 {
     const LayerJob *job = arg;
@@ -98,10 +103,10 @@ static void layer_grad_rows(void *arg, int64_t first, int64_t count)
     char *dweight = job->partial + first / job->group * 2 * bytes;
     memset(dweight, 0, (size_t)(2 * bytes));
     job->kernels->layer_norm_grad[job->dtype](count, job->n, job->x + at, job->weight, job->g + at, job->eps,
-                                              job->out + at, dweight, dweight + bytes);
+                                              job->centre, job->out + at, dweight, dweight + bytes);
 }
 
-static bool layer_norm_fused(GradCall *g)
+static bool layer_norm_fused(GradCall *g, bool centre)
 {
     const TensorSpec *spec = &g->in_spec[0];
     int64_t n = spec->shape[spec->ndim - 1], rows = n ? spec_size(spec) / n : 0, groups;
@@ -113,7 +118,8 @@ static bool layer_norm_fused(GradCall *g)
     if (ok) partial = scope_own(g->s, tensor_new(g->ctx, spec->dtype, 3, (int64_t[]){ groups, 2, n }));
     if (ok && partial) {
         LayerJob job = { .kernels = kernels(), .dtype = spec->dtype, .n = n, .group = rows_group(n),
-                         .size = (int64_t)dtype_size(spec->dtype), .eps = g->attr[0].num, .x = x->data, .g = dy->data,
+                         .size = (int64_t)dtype_size(spec->dtype), .eps = g->attr[0].num, .centre = centre, .x = x->data,
+                         .g = dy->data,
                          .weight = data_or_null(weight), .out = dx->data, .partial = partial->data };
         ok = rows_run(g->ctx, rows, n, layer_grad_rows, &job);
     }
@@ -122,7 +128,7 @@ static bool layer_norm_fused(GradCall *g)
     scope_own(g->s, dy);
     if (!ok || !partial) return false;
     g->dx[0] = dx;
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < g->n_in - 1; k++) {
         if (!g->wants[1 + k]) continue;
         Tensor *half = scope_own(g->s, tensor_view(g->ctx, partial, 2, (int64_t[]){ groups, n },
                                                    (int64_t[]){ 2 * n, 1 }, k * n));
@@ -138,23 +144,27 @@ static Tensor *mean_last(Scope *s, Tensor *x)
     return x ? s_op(s, OP_mean, 1, &x, attr, 0) : NULL;
 }
 
-bool layer_norm_grad(GradCall *g)
+static bool rows_norm_grad(GradCall *g, bool centre)
 {
-    if (!grad_recording(g)) return layer_norm_fused(g);
+    if (!grad_recording(g)) return layer_norm_fused(g, centre);
     Scope *s = g->s;
     Tensor *x = g->in[0], *dy = g->dy[0];
-    Tensor *d = s_sub(s, x, mean_last(s, x));
+    Tensor *d = centre ? s_sub(s, x, mean_last(s, x)) : x;
     Tensor *var = mean_last(s, s_unary(s, OP_square, d));
     Tensor *scale = s_unary(s, OP_rsqrt, s_add(s, var, s_const(s, g->attr[0].num)));
     Tensor *unit = s_mul(s, d, scale), *p = g->in[1] ? s_mul(s, dy, g->in[1]) : dy;
     if (g->wants[0]) {
-        Tensor *rest = s_add(s, mean_last(s, p), s_mul(s, unit, mean_last(s, s_mul(s, p, unit))));
+        Tensor *rest = s_mul(s, unit, mean_last(s, s_mul(s, p, unit)));
+        if (centre) rest = s_add(s, mean_last(s, p), rest);
         g->dx[0] = s_mul(s, scale, s_sub(s, p, rest));
     }
     if (g->wants[1]) g->dx[1] = s_sum_to(s, s_mul(s, dy, unit), &g->in_spec[1]);
-    if (g->wants[2]) g->dx[2] = s_sum_to(s, dy, &g->in_spec[2]);
+    if (centre && g->wants[2]) g->dx[2] = s_sum_to(s, dy, &g->in_spec[2]);
     return g->ctx->error.kind == ERROR_NONE;
 }
+
+bool layer_norm_grad(GradCall *g) { return rows_norm_grad(g, true); }
+bool rms_norm_grad(GradCall *g) { return rows_norm_grad(g, false); }
 
 /* ---- batch norm ---- */
 

@@ -115,6 +115,20 @@ static void ref_layer_norm(Ref *r)
     }
 }
 
+static void ref_rms_norm(Ref *r)
+{
+    const Array *x = r->in[0];
+    double *v = ref_like(r, ref_floating(x->dtype), x);
+    int64_t d = x->shape[x->ndim - 1];
+    for (int64_t i = 0; d && i < x->size; i += d) {
+        double square = 0;
+        for (int64_t k = 0; k < d; k++)
+            square += x->v[i + k] * x->v[i + k] / (double)d;
+        for (int64_t k = 0; k < d; k++)
+            v[i + k] = x->v[i + k] / sqrt(square + ref_num(r, "eps")) * factor(r, 1, k, 1);
+    }
+}
+
 /* The channel of element i of [n, c, ...]. */
 static int64_t channel(const Array *x, int64_t i)
 {
@@ -193,6 +207,12 @@ const Case cases_norm[] = {
     {"layer_norm", "x[3,4] x[3] -", "", .error = ERROR_shape, .only = FLOATS},
     {"layer_norm", "x[] - -", "", .error = ERROR_shape, .only = FLOATS},
     {"layer_norm", "x[300,333] x[333] x[333]", "", .reference = ref_layer_norm, .big = true, .loose = 30},
+    {"rms_norm", "x[3,4] x[4]", "", .reference = ref_rms_norm, .only = FLOATS},
+    {"rms_norm", "x[2,3,5] -", "eps=0.1", .reference = ref_rms_norm, .only = FLOATS},
+    {"rms_norm", "x[3,1] x[1]", "eps=0.5", .reference = ref_rms_norm, .only = FLOATS},
+    {"rms_norm", "x[0,4] x[4]", "", .reference = ref_rms_norm, .only = FLOATS},
+    {"rms_norm", "x[3,4] x[3]", "", .error = ERROR_shape, .only = FLOATS},
+    {"rms_norm", "x[300,333] x[333]", "", .reference = ref_rms_norm, .big = true, .loose = 30},
     {"batch_norm", "x[5,3] x[3] x[3]", "", .reference = ref_batch_norm, .only = FLOATS},
     {"batch_norm", "x[2,3,2,2] x[3] x[3]", "eps=0.01", .reference = ref_batch_norm, .only = FLOATS},
     {"batch_norm", "x[2,3,4] - -", "", .reference = ref_batch_norm, .only = FLOATS},

@@ -271,18 +271,18 @@ static void test_ends(void)
 
 static void test_no_gradient(void)
 {
-    static const int64_t picture[4] = {1, 1, 2, 2}, map[3] = {1, 2, 3};
+    static const int64_t two[1] = {2};
     Scope s;
     scope_init(&s, &ctx);
-    Tensor *x = scope_own(&s, tensor_zeros(&ctx, DTYPE_f32, 4, picture)), *grad = NULL;
-    Tensor *theta = scope_own(&s, tensor_zeros(&ctx, DTYPE_f32, 3, map));
-    const Attr attr[3] = {attr_none(), attr_none(), {.str = "zeros"}};
+    Tensor *p = scope_own(&s, tensor_zeros(&ctx, DTYPE_f32, 1, two)), *grad = NULL;
+    Tensor *g = scope_own(&s, tensor_zeros(&ctx, DTYPE_f32, 1, two));
+    const Attr attr[5] = {attr_num(0.1), attr_num(0), attr_num(0), attr_bool(false), attr_bool(true)};
     grad_begin(&ctx);
-    Tensor *leaf = scope_own(&s, grad_leaf(&ctx, x)), *in[2] = {leaf, theta};
-    Tensor *y = s_op(&s, OP_affine_sample, 2, in, attr, 0);
-    bool good = y && y->node && grad_backward(&ctx, 1, &y, &x, 1, &leaf, &grad);
+    Tensor *leaf = scope_own(&s, grad_leaf(&ctx, p)), *in[3] = {leaf, g, g};
+    Tensor *y = s_op(&s, OP_sgd_update, 3, in, attr, 0);
+    bool good = y && y->node && grad_backward(&ctx, 1, &y, &g, 1, &leaf, &grad);
     grad_end(&ctx);
-    tap_ok(!good && strcmp(ctx.error.op, "affine_sample") == 0 && ctx.error.n_operands == 2 &&
+    tap_ok(!good && strcmp(ctx.error.op, "sgd_update") == 0 && ctx.error.n_operands == 3 &&
                failed_with(ERROR_gradient, "has no gradient"),
            "an op without a gradient says so");
     scope_clear(&s);
