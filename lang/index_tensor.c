@@ -62,15 +62,18 @@ static bool add_mask(Plan *plan, Tensor *mask, int *axis)
         return vm_fail(plan->vm, ERROR_shape, "", "a mask of size %lld does not fit axis %d of size %lld",
                        (long long)mask->shape[d], *axis + d, (long long)plan->x->shape[*axis + d]);
     }
-    for (int64_t i = 0; i < size; i++) n += tensor_item_int(mask, i) != 0;
+    mask = tensor_contiguous(plan->ctx, mask);
+    if (!mask) return false;
+    const char *bools = mask->data;
+    for (int64_t i = 0; i < size; i++) n += bools[i];
     for (int d = 0; d < k; d++) {
         Entry *entry = add_entry(plan, ENTRY_CHOSEN, (*axis)++);
-        if (!entry || !(entry->index = tensor_new(plan->ctx, DTYPE_i64, 1, &n))) return false;
+        if (!entry || !(entry->index = tensor_new(plan->ctx, DTYPE_i64, 1, &n))) return tensor_release(mask), false;
         out[d] = (int64_t *)(void *)entry->index->data;
         plan->n_chosen++;
     }
     for (int64_t i = 0, at = 0; i < size; i++) {
-        if (!tensor_item_int(mask, i)) continue;
+        if (!bools[i]) continue;
         int64_t rest = i;
         for (int d = k - 1; d >= 0; d--) {
             out[d][at] = rest % mask->shape[d];
@@ -78,6 +81,7 @@ static bool add_mask(Plan *plan, Tensor *mask, int *axis)
         }
         at++;
     }
+    tensor_release(mask);
     return true;
 }
 

@@ -510,35 +510,43 @@ bool masked_fill_grad(GradCall *g)
     return g->dx[0] != NULL;
 }
 
-static int64_t count_nonzero(const Tensor *x)
+/* Which elements are not 0, dense (+1). */
+static Tensor *truths(TensorContext *ctx, Tensor *x)
 {
-    int64_t n = 0, size = tensor_size(x);
-    for (int64_t i = 0; i < size; i++) n += tensor_item(x, i) != 0;
-    return n;
+    Tensor *bools = tensor_cast(ctx, x, DTYPE_bool), *dense = bools ? tensor_contiguous(ctx, bools) : NULL;
+    tensor_release(bools);
+    return dense;
 }
 
 bool shape_nonzero(OpCall *call)
 {
-    const Tensor *x = call->in[0];
     if (!op_reads_values(call)) return false;
-    call->spec[0] = (TensorSpec){DTYPE_i64, 2, {count_nonzero(x), x->ndim}};
-    return true;
+    Tensor *x = call->in[0], *bools = truths(call->ctx, x);
+    int64_t count = 0, size = tensor_size(x);
+    for (int64_t i = 0; bools && i < size; i++) count += bools->data[i];
+    call->spec[0] = (TensorSpec){DTYPE_i64, 2, {count, x->ndim}};
+    tensor_release(bools);
+    return bools != NULL;
 }
 
 bool nonzero_run(OpCall *call)
 {
-    const Tensor *x = call->in[0];
+    Tensor *x = call->in[0], *bools = truths(call->ctx, x);
     int64_t *to = (int64_t *)(void *)call->out[0]->data, size = tensor_size(x);
-    for (int64_t i = 0; i < size; i++) {
-        if ((i & 0xFFFFF) == 0xFFFFF && tensor_interrupted(call->ctx)) return false;
-        if (tensor_item(x, i) == 0) continue;
-        for (int64_t d = x->ndim - 1, rest = i; d >= 0; d--) {
+    bool done = bools != NULL;
+    for (int64_t i = 0; done && i < size; i++) {
+        if ((i & 0xFFFFF) == 0xFFFFF && tensor_interrupted(call->ctx)) done = false;
+        if (!bools->data[i]) continue;
+        for (int64_t d = x->ndim - 1, rest = i; d > 0; d--) {
             to[d] = rest % x->shape[d];
             rest /= x->shape[d];
+            to[0] = rest;
         }
+        if (x->ndim == 1) to[0] = i;
         to += x->ndim;
     }
-    return true;
+    tensor_release(bools);
+    return done;
 }
 
 bool masked_select_run(OpCall *call)

@@ -82,6 +82,103 @@ static Pair *radix_sort(Pair *p, Pair *other, int64_t n, const atomic_uint *flag
     return p;
 }
 
+/* ---- long rows whose keys fit 32 bits: half the memory to move, and three passes ---- */
+
+#define DIGIT 11
+#define DIGITS 3
+
+typedef struct Narrow { uint32_t key, index; } Narrow;
+
+static uint32_t narrow_float(float x, bool descending)
+{
+    uint32_t key;
+    if (isnan(x)) return UINT32_MAX;
+    if (x == 0.0f) x = 0.0f;
+    memcpy(&key, &x, sizeof key);
+    key = key >> 31 ? ~key : key | (uint32_t)1 << 31;
+    return descending ? ~key : key;
+}
+
+/* The keys of a row less the smallest one, *low; false when they do not fit. */
+static bool narrow_keys(const SortJob *job, const char *x, Narrow *work, uint64_t *low)
+{
+    *low = 0;
+    if (job->dtype == DTYPE_f32) {
+        for (int64_t i = 0; i < job->n; i++)
+            work[i] = (Narrow){ narrow_float(((const float *)(const void *)x)[i], job->descending), (uint32_t)i };
+        return true;
+    }
+    if (job->dtype == DTYPE_f64) return false;
+    uint64_t high = *low = key_of(job->dtype, x, job->descending);
+    for (int64_t i = 1; i < job->n; i++) {
+        uint64_t key = key_of(job->dtype, x + i * job->size, job->descending);
+        *low = key < *low ? key : *low;
+        high = key > high ? key : high;
+    }
+    if (high - *low > UINT32_MAX) return false;
+    for (int64_t i = 0; i < job->n; i++)
+        work[i] = (Narrow){ (uint32_t)(key_of(job->dtype, x + i * job->size, job->descending) - *low), (uint32_t)i };
+    return true;
+}
+
+/* As radix_sort; counts of all digits come from one look at the keys. */
+static Narrow *radix_narrow(Narrow *p, Narrow *other, int64_t n, const atomic_uint *flags)
+{
+    uint32_t start[DIGITS][1 << DIGIT];
+    memset(start, 0, sizeof start);
+    for (int64_t i = 0; i < n; i++)
+        for (int d = 0; d < DIGITS; d++) start[d][p[i].key >> d * DIGIT & ((1 << DIGIT) - 1)]++;
+    for (int d = 0; d < DIGITS; d++) {
+        if (flags && atomic_load_explicit(flags, memory_order_relaxed)) break;
+        if (start[d][p[0].key >> d * DIGIT & ((1 << DIGIT) - 1)] == (uint32_t)n) continue;
+        uint32_t at = 0;
+        for (int k = 0; k < 1 << DIGIT; k++) {
+            uint32_t count = start[d][k];
+            start[d][k] = at;
+            at += count;
+        }
+        for (int64_t i = 0; i < n; i++) other[start[d][p[i].key >> d * DIGIT & ((1 << DIGIT) - 1)]++] = p[i];
+        Narrow *swap = p;
+        p = other;
+        other = swap;
+    }
+    return p;
+}
+
+/* Values are read back from their keys, which lie here, not from their places, which lie anywhere; but for a float's zero
+   or NaN, which lose their sign in the key. */
+static void narrow_values(const SortJob *job, const char *x, const Narrow *order, uint64_t low, char *to)
+{
+    uint32_t sign = (uint32_t)1 << 31, zero = job->descending ? ~sign : sign;
+    for (int64_t i = 0; i < job->keep; i++) {
+        uint32_t bits = job->descending ? ~order[i].key : order[i].key;
+        uint64_t key = low + order[i].key;
+        int64_t whole = (int64_t)((job->descending ? ~key : key) ^ (uint64_t)1 << 63);
+        bool kept = order[i].key != zero && order[i].key != UINT32_MAX;
+        switch (job->dtype) {
+        case DTYPE_f32:
+            bits = bits >> 31 ? bits & ~sign : ~bits;
+            memcpy(to + 4 * i, kept ? (const char *)&bits : x + (int64_t)order[i].index * 4, 4);
+            break;
+        case DTYPE_i64: ((int64_t *)(void *)to)[i] = whole; break;
+        case DTYPE_i32: ((int32_t *)(void *)to)[i] = (int32_t)whole; break;
+        default: ((uint8_t *)to)[i] = (uint8_t)whole;
+        }
+    }
+}
+
+/* False: the row's keys do not fit. */
+static bool sort_narrow(const SortJob *job, const char *x, Narrow *work, int64_t row)
+{
+    uint64_t low;
+    if (job->n > UINT32_MAX || !narrow_keys(job, x, work, &low)) return false;
+    const Narrow *order = radix_narrow(work, work + job->n, job->n, job->flags);
+    int64_t *to = job->indices + row * job->keep;
+    for (int64_t i = 0; i < job->keep; i++) to[i] = order[i].index;
+    if (job->values) narrow_values(job, x, order, low, job->values + row * job->keep * job->size);
+    return true;
+}
+
 /* The first [keep] of a row in order, without sorting the rest. */
 static void keep_best(const SortJob *job, const char *x, Pair *best)
 {
@@ -114,6 +211,8 @@ static void sort_rows(void *arg, int64_t first, int64_t count)
     Pair *work = job->work + first / job->group * 2 * job->n;
     for (int64_t r = first; r < first + count; r++) {
         const char *x = job->x + r * job->n * job->size;
+        bool few = job->n <= FEW || (job->keep < job->n && job->keep <= FEW);
+        if (!few && sort_narrow(job, x, (Narrow *)(void *)work, r)) continue;
         const Pair *order = order_row(job, x, work);
         for (int64_t i = 0; i < job->keep; i++) job->indices[r * job->keep + i] = order[i].index;
         char *to = job->values ? job->values + r * job->keep * job->size : NULL;
