@@ -61,11 +61,11 @@ report "libraries do not end the process, jump or print" \
                code "$file" | grep -nwE 'stdout|stderr' | sed "s@^@$file:@"
            done
        done)"
-sources=$(find tensor lang data repl tests bench -name '*.[ch]' ! -path '*/embedded.c' 2>/dev/null | sort)
+sources=$(find tensor lang data plot repl tests bench -name '*.[ch]' ! -path '*/embedded.c' 2>/dev/null | sort)
 report "no file is longer than 1,200 lines" \
     "$(for file in $sources; do wc -l "$file"; done | awk '$1 > 1200')"
 report "every file starts with its licence" \
-    "$(for file in $sources $(find tensor lang nn ssl data examples -name '*.def' -o -name '*.tsr'); do
+    "$(for file in $sources $(find tensor lang nn ssl data plot examples -name '*.def' -o -name '*.tsr'); do
            head -n 2 "$file" | grep -q 'SPDX-License-Identifier: GPL-3.0-or-later' || echo "$file"
        done)"
 report "every kind of error has its page in docs/errors" \
@@ -73,7 +73,7 @@ report "every kind of error has its page in docs/errors" \
            [ -f "docs/errors/$kind.md" ] || echo "$kind"
        done)"
 report "every C file is in Makefile.am" \
-    "$(for file in $(find tensor lang data repl tests bench -name '*.[ch]' -o -name '*.def' | sort); do
+    "$(for file in $(find tensor lang data plot repl tests bench -name '*.[ch]' -o -name '*.def' | sort); do
            case $file in
                lang/embedded.c) continue ;;
            esac    # a program of one file is listed by its own name

@@ -9,6 +9,7 @@
 
 #include "bridge.h"
 #include "builtins.h"
+#include "display.h"
 #include "notation.h"
 #include "state.h"
 #include "textfile.h"
@@ -178,6 +179,30 @@ static bool save_npz(Vm *vm, Value v, const char *path)
     return fine;
 }
 
+/* What is shown by show() as a picture: "image/png" and the like, or NULL for other endings. */
+static const char *picture_form(const char *path)
+{
+    return ends_in(path, ".svg") ? "image/svg+xml" : ends_in(path, ".pdf") ? "application/pdf"
+         : ends_in(path, ".png") ? "image/png" : NULL;
+}
+
+static bool save_picture(Vm *vm, Value v, const char *form, const char *path)
+{
+    Display *display = display_of(vm, v, form);
+    if (!display) return false;
+    bool fine = true;
+    if (display->count > 1) {
+        fine = path_write_bytes(vm, "save", path, false, display->form[1].data, display->form[1].length);
+    } else {
+        char described[96];
+        value_describe(v, described, sizeof described);
+        fine = vm_fail(vm, ERROR_type, "save", "%s has no picture for \"%.200s\"", described, path);
+        error_hint(&vm_tensors(vm)->error, "plot(…) and its like make pictures; a tensor is saved as .png");
+    }
+    display_free(display);
+    return fine;
+}
+
 bool native_save(Vm *vm, const Value *args, Value *result)
 {
     const char *path = args[1].string->text;
@@ -186,9 +211,12 @@ bool native_save(Vm *vm, const Value *args, Value *result)
     if (ends_in(path, ".safetensors")) return save_checkpoint(vm, args[0], path);
     if (ends_in(path, ".npz")) return save_npz(vm, args[0], path);
     if (is_text(path)) return save_text(vm, args[0], path);
+    bool shown = args[0].tag == TAG_OBJECT || args[0].tag == TAG_MAP;
+    if (picture_form(path) && (shown || !ends_in(path, ".png")))
+        return save_picture(vm, args[0], picture_form(path), path);
     if (!ends_in(path, ".npy") && !ends_in(path, ".png")) {
         return vm_fail(vm, ERROR_value, "save",
-                       "\"%.200s\" must end in .safetensors, .npy, .npz, .png, .json, .jsonl, .csv or .tsv", path);
+                       "\"%.200s\" must end in .safetensors, .npy, .npz, .png, .svg, .pdf, .json, .jsonl, .csv or .tsv", path);
     }
     Tensor *tensor = value_to_tensor(ctx, args[0]);
     if (!tensor) return false;

@@ -107,7 +107,7 @@ static bool append(Vm *vm, const char *function, const char *path, const void *d
     return fine || file_fails(vm, function, path);
 }
 
-static bool put_bytes(Vm *vm, const char *function, const char *path, bool at_end, const void *data, size_t length)
+bool path_write_bytes(Vm *vm, const char *function, const char *path, bool at_end, const void *data, size_t length)
 {
     if (at_end) return append(vm, function, path, data, length);
     return runtime_write_file(vm_tensors(vm), function, path, data, length);
@@ -118,7 +118,7 @@ bool native_write_text(Vm *vm, const Value *args, Value *result)
     Text text = {0};
     *result = VALUE_NONE;
     bool fine = encoding_encode(vm, "write_text", args[0].string, args[3].string->text, &text) &&
-                put_bytes(vm, "write_text", args[1].string->text, args[2].b, text.at ? text.at : "", text.length);
+                path_write_bytes(vm, "write_text", args[1].string->text, args[2].b, text.at ? text.at : "", text.length);
     text_free(&text);
     return fine;
 }
@@ -156,7 +156,7 @@ bool native_write_bytes(Vm *vm, const Value *args, Value *result)
     *result = VALUE_NONE;
     Tensor *bytes = tensor_bytes(vm, "write_bytes", args[0]);
     if (!bytes) return false;
-    bool fine = put_bytes(vm, "write_bytes", args[1].string->text, args[2].b, bytes->data, (size_t)tensor_size(bytes));
+    bool fine = path_write_bytes(vm, "write_bytes", args[1].string->text, args[2].b, bytes->data, (size_t)tensor_size(bytes));
     tensor_release(bytes);
     return fine;
 }

@@ -379,6 +379,16 @@ static bool not_callable(Vm *vm, Value callee)
 static bool bound_begin(Vm *vm, const FunctionObject *function, const Given *given, Value *result, unsigned flags,
                         bool *entered);
 
+/* plot(x) is plot.plot(x): a module is called through its function of the same name. */
+static bool module_main(Vm *vm, Module *module, Value *main)
+{
+    if (module_member(vm, module, module_name(module), main))
+        return true;
+    if (vm->tensors.error.kind == ERROR_name)
+        error_clear(&vm->tensors.error);
+    return false;
+}
+
 /* The general way; arguments are borrowed. */
 static bool begin(Vm *vm, Value callee, const Given *given, Value *result, unsigned flags, bool *entered)
 {
@@ -403,6 +413,8 @@ static bool begin(Vm *vm, Value callee, const Given *given, Value *result, unsig
         return fine;
     }
     *entered = false;
+    if (callee.tag == TAG_MODULE && module_main(vm, callee.module, &made))
+        return begin(vm, made, given, result, flags, entered);
     if (callee.tag != TAG_FUNCTION)
         return not_callable(vm, callee);
     if (callee.function->kind == FUNCTION_OP)

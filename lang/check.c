@@ -94,7 +94,7 @@ const Fact *check_fail(Checker *c, Env *e, Span span, const char (*names)[32])
         error_clear(error);
         return NULL;
     }
-    if (e->inlined && !is_unsure(e)) {
+    if (e->inlined && !is_unsure(e) && !c->quiet) {
         finding = &c->failure;
         e->failed = true;
         *finding = (Finding){.inner = e->unit, .inner_span = span,
@@ -113,7 +113,7 @@ const Fact *check_fail(Checker *c, Env *e, Span span, const char (*names)[32])
 
 const Fact *check_fail_inner(Checker *c, Env *e, Span span)
 {
-    if (e->inlined && !is_unsure(e)) {
+    if (e->inlined && !is_unsure(e) && !c->quiet) {
         e->failed = true;
         if (c->failure.inner && c->failure.inner->library && !e->unit->library) {
             c->failure.inner = e->unit;

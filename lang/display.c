@@ -128,10 +128,8 @@ static bool add_content(Vm *vm, Display *display, const char *mime, size_t lengt
     return fine;
 }
 
-static bool add_wanted(Vm *vm, Display *display, const Map *bundle)
+static bool add_wanted(Vm *vm, Display *display, const Map *bundle, const char *at)
 {
-    const SessionConfig *config = vm_config(vm);
-    const char *at = config && config->forms ? config->forms : "";
     for (size_t length; (length = strcspn(at += strspn(at, " "), " ")) > 0; at += length) {
         char mime[64];
         Value content;
@@ -144,7 +142,13 @@ static bool add_wanted(Vm *vm, Display *display, const Map *bundle)
     return true;
 }
 
-Display *display_of(Vm *vm, Value v)
+const char *display_forms(Vm *vm)
+{
+    const SessionConfig *config = vm_config(vm);
+    return config && config->forms ? config->forms : "";
+}
+
+Display *display_of(Vm *vm, Value v, const char *forms)
 {
     Value shown, text;
     bool bundle;
@@ -157,7 +161,7 @@ Display *display_of(Vm *vm, Value v)
         fine = add_content(vm, display, "text/plain", 10, shown);
     else if (fine)
         fine = add_text(vm, display, bundle ? v : shown);
-    fine = fine && (!bundle || add_wanted(vm, display, shown.map));
+    fine = fine && (!bundle || add_wanted(vm, display, shown.map, forms));
     value_release(shown);
     if (fine) return display;
     display_free(display);
@@ -194,7 +198,7 @@ bool native_display(Vm *vm, const Value *args, Value *result)
     bool known = false;
     *result = VALUE_NONE;
     if (args[1].tag == TAG_STRING && !place_number(vm, args[1], &number, &known)) return false;
-    Display *display = display_of(vm, args[0]);
+    Display *display = display_of(vm, args[0], display_forms(vm));
     if (!display) return false;
     display->id = number;
     display->update = known;

@@ -9,8 +9,9 @@
 #include "lang.h"
 #include "vm.h"
 
-/* The forms of [v] that the front end can show, "text/plain" among them; NULL with the error set. */
-Display *display_of(Vm *vm, Value v);
+/* [v] as text and in those of [forms], mime types with spaces between, that it has; NULL with the error set. */
+Display *display_of(Vm *vm, Value v, const char *forms);
+const char *display_forms(Vm *vm);                         /* what the front end can show */
 void display_free(Display *display);
 /* Hands it to the front end, or writes its text where there is no callback. */
 void display_send(Vm *vm, const Display *display);

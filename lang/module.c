@@ -409,7 +409,9 @@ bool global_function(Vm *vm, Module *module, uint32_t slot, Value *out, bool *fo
     if (!resolve_weak(vm, module, slot, found))
         return false;
     *out = module->slot[slot].function;
-    *found = *found && value_callable(*out);
+    const char *name = module->slot[slot].name;
+    bool main = out->tag == TAG_MODULE && find_embedded(name, name) >= 0;      /* plot(x) is plot.plot(x) */
+    *found = *found && (main || value_callable(*out));
     return true;
 }
 

@@ -132,7 +132,7 @@ static EvalStatus fail_syntax(Session *session, const Parse *parse, EvalResult *
 
 static bool echo(Session *session, Value value, EvalResult *result)
 {
-    result->display = display_of(session->vm, value);
+    result->display = display_of(session->vm, value, display_forms(session->vm));
     result->text = result->display ? strdup(result->display->form[0].data) : NULL;
     return result->text || (result->display && vm_out_of_memory(session->vm));
 }

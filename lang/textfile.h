@@ -7,6 +7,8 @@
 
 /* A whole file as a string; it must be UTF-8 (builtin_path.c). */
 bool path_read_text(Vm *vm, const char *function, const char *path, const char *encoding, Value *result);
+/* Writes, or adds at the end of, a file (builtin_path.c). */
+bool path_write_bytes(Vm *vm, const char *function, const char *path, bool at_end, const void *data, size_t length);
 /* The module `data`, or NULL with the error set (builtin_json.c). */
 const struct DataModule *data_module(Vm *vm);
 
