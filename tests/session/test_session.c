@@ -151,6 +151,9 @@ static void test_interrupt(void)
     interrupted(s, "fn f() { for i in 0..1000000000000 { i } }\nf()");
     interrupted(s, "while true { try { while true { } } catch e { } }");
     interrupted(s, "try { while true { } } finally { cleaned = 1 }");
+    interrupted(s, "while true { try { matches(repeat_text(\"a\", 60) ++ \"!\", '^(a|a)*$') } catch e { 1 } }");
+    interrupted(s, "any_of(stream(0..10^15), x -> x < 0)");
+    interrupted(s, "max(stream(0..10^15))");
     expect(s, "cleaned", "1");
     expect(s, "1 + 1", "2");
     session_free(s);
