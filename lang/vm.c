@@ -637,6 +637,7 @@ op_CALL_METHOD: {
     if (LIKELY((&A)[1].tag == TAG_OBJECT && object->model->id == site->model_id && site->is_method && site->plain &&
                !object->mode)) {
         function = object->model->method[site->index].function;
+        site->of_module = false;
         if (LIKELY(enters_plainly(vm, function->proto, &A + 1, (int)CODE_B(w))))
             goto enter;
     }
