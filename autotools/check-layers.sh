@@ -43,7 +43,7 @@ calls() {
     done
 }
 
-echo "1..10"
+echo "1..11"
 report "tensor includes only tensor" "$(includes tensor | awk '$2 !~ /^tensor\//')"
 report "lang includes only lang and tensor" "$(includes lang | awk '$2 !~ /^(lang|tensor)\//')"
 report "lang sees of tensor only what its headers show" \
@@ -52,8 +52,10 @@ report "repl includes only repl and lang.h" \
     "$(if [ -d repl ]; then includes repl | awk '$2 !~ /^repl\// && $2 != "lang/lang.h"'; fi)"
 report "data includes only data and lang/formats.h" \
     "$(includes data | awk '$2 !~ /^data\// && $2 != "lang/formats.h"')"
+report "plot includes only lang/draw.h" \
+    "$(includes plot | awk '$2 != "lang/draw.h"')"
 report "libraries do not end the process, jump or print" \
-    "$(for folder in tensor lang data; do
+    "$(for folder in tensor lang data plot; do
            # job.c leaves a process that is already ending, past destructors that abandoned threads would not survive
            calls $folder 'exit|_exit|quick_exit|abort|setjmp|sigsetjmp|longjmp|siglongjmp|printf|puts|putchar|perror' |
                grep -v '^tensor/job\.c:.*_exit(exit_status)'
