@@ -70,8 +70,9 @@ bool check_square(OpCall *call, int i)
     int64_t n = x->shape[x->ndim - 2], m = x->shape[x->ndim - 1];
     if (n == m)
         return true;
-    return op_error(call, ERROR_shape, "needs a square matrix, got %lld rows and %lld columns", (long long)n,
-                    (long long)m);
+    op_error(call, ERROR_shape, "needs a square matrix, got %lld rows and %lld columns", (long long)n, (long long)m);
+    error_hint(&call->ctx->error, "lstsq, pinv, qr and svd take any matrix");
+    return false;
 }
 
 /* ---- the job ---- */
@@ -169,14 +170,14 @@ void *factor_scratch(Factor *f, int64_t item, size_t bytes)
     Error ignored = {.kind = ERROR_NONE};
     void *scratch = scratch_take(&ignored, bytes);
     if (!scratch)
-        f->trouble[item] = (Trouble){TROUBLE_MEMORY, (int64_t)bytes};
+        f->trouble[item] = (Trouble){.kind = TROUBLE_MEMORY, .at = (int64_t)bytes};
     return scratch;
 }
 
 bool factor_info(Factor *f, int64_t item, int info, TroubleKind kind)
 {
     if (info != 0)
-        f->trouble[item] = (Trouble){kind, info > 0 ? info - 1 : 0};
+        f->trouble[item] = (Trouble){.kind = kind, .at = info > 0 ? info - 1 : 0};
     return info == 0;
 }
 
@@ -186,6 +187,12 @@ void factor_negate(const Factor *f, void *a, int64_t first, int64_t step, int64_
         factor_store(f, a, first + i * step, -factor_load(f, a, first + i * step));
 }
 
+/* Whether LAPACK looks at an element of a triangular matrix. */
+static bool is_read(const Factor *f, int64_t row, int64_t column)
+{
+    return row == column ? !f->unit : (row < column) == f->upper;
+}
+
 /* Notes where an input of the item is NaN or infinite. */
 static bool is_finite(Factor *f, int64_t item)
 {
@@ -193,8 +200,8 @@ static bool is_finite(Factor *f, int64_t item)
         const void *a = factor_matrix(f, p, item);
         int64_t rows = f->part[p].rows, columns = f->part[p].columns;
         for (int64_t i = 0; i < rows * columns; i++)
-            if (!isfinite(factor_load(f, a, i))) {
-                f->trouble[item] = (Trouble){TROUBLE_NOT_FINITE, i % rows * columns + i / rows};
+            if (!isfinite(factor_load(f, a, i)) && (!f->triangular || p > 0 || is_read(f, i % rows, i / rows))) {
+                f->trouble[item] = (Trouble){TROUBLE_NOT_FINITE, i % rows, i / rows, p};
                 return false;
             }
     }
@@ -210,7 +217,7 @@ static void run_group(void *data, int64_t group)
             f->run(f, item);
 }
 
-/* "[2, 0] of the batch " before what is wrong with that matrix, or nothing when there is one matrix only. */
+/* " [2, 0] of the batch", or nothing when there is one matrix only. */
 static void name_item(const TensorSpec *spec, int inner, int64_t item, char *text, size_t size)
 {
     int64_t place[TENSOR_MAX_DIMS];
@@ -233,8 +240,9 @@ static bool report(OpCall *call, const Trouble *t, const TensorSpec *spec, int i
     name_item(spec, inner, item, which, sizeof which);
     switch (t->kind) {
     case TROUBLE_NOT_FINITE:
-        return op_error(call, ERROR_value, "matrix%s holds NaN or infinity, first at element %lld", which,
-                        (long long)t->at);
+        return op_error(call, ERROR_value, "%s holds NaN or infinity, first at [%lld, %lld]%s%s",
+                        op_signature(call->def)->param[t->input].name, (long long)t->at, (long long)t->column,
+                        which[0] ? " of matrix" : "", which);
     case TROUBLE_SINGULAR:
         op_error(call, ERROR_value, "matrix%s is singular: pivot %lld is 0", which, (long long)t->at);
         error_hint(&call->ctx->error, "lstsq and pinv take singular matrices, too");

@@ -45,14 +45,18 @@ const Lapack *lapack_open(Error *error, Dtype dtype);
 
 typedef enum TroubleKind {
     TROUBLE_NONE,
-    TROUBLE_NOT_FINITE,       /* at: index of the element, row-major */
+    TROUBLE_NOT_FINITE,       /* at: row of the element */
     TROUBLE_SINGULAR,         /* at: the pivot, from 0 */
     TROUBLE_MINOR,            /* not positive definite; at: order of the leading minor */
     TROUBLE_NO_CONVERGENCE,
     TROUBLE_MEMORY
 } TroubleKind;
 
-typedef struct Trouble { TroubleKind kind; int64_t at; } Trouble;
+typedef struct Trouble {
+    TroubleKind kind;
+    int64_t at, column;       /* column and input: of an element that is not finite */
+    int input;
+} Trouble;
 
 #define FACTOR_PARTS 6
 
@@ -71,7 +75,7 @@ struct Factor {               /* lies at the start of its job's data */
     Trouble *trouble;         /* [count] */
     int inputs;               /* how many parts come from inputs, the first ones */
     int m, n, k;              /* sizes, as the op means them */
-    bool upper, transpose, unit, full;
+    bool triangular, upper, transpose, unit, full;
 };
 
 /* Adds a matrix [rows, columns] to every item, before factor_open. */

@@ -139,8 +139,8 @@ static Tensor *lower(Scope *s, Tensor *x, int k)
     return x != NULL ? s_op(s, OP_tril, 1, &x, &attr, 0) : NULL;
 }
 
-/* Of a matrix with no more columns than rows; dq or dr may be NULL. With M the lower triangle of R dR' - dQ' Q, mirrored:
-   (dQ + Q M) R'^-1. */
+/* Of a matrix with no more columns than rows; dq or dr may be NULL. With M the lower triangle of R dR' - dQ' Q,
+   mirrored: (dQ + Q M) R'^-1. */
 static Tensor *tall_qr_grad(Scope *s, Tensor *q, Tensor *r, Tensor *dq, Tensor *dr)
 {
     Tensor *m = NULL;
@@ -243,8 +243,8 @@ bool svd_run(OpCall *call)
     }
     int64_t k = smaller(m, n);
     if (k > 20000)                         /* LAPACK counts its work in 32 bits */
-        return op_error(call, ERROR_shape, "sides of %lld and %lld are too long, 20000 is the most for one", (long long)m,
-                        (long long)n);
+        return op_error(call, ERROR_shape, "sides of %lld and %lld are too long, 20000 is the most for one",
+                        (long long)m, (long long)n);
     factor_part(&plan, m, n);
     factor_part(&plan, m, plan.full ? m : k);
     factor_part(&plan, k, 1);

@@ -127,7 +127,8 @@ bool solve_run(OpCall *call)
 
 bool triangular_solve_run(OpCall *call)
 {
-    Factor plan = {.upper = call->attr[0].b, .transpose = call->attr[1].b, .unit = call->attr[2].b};
+    Factor plan = {.triangular = true, .upper = call->attr[0].b, .transpose = call->attr[1].b,
+                   .unit = call->attr[2].b};
     return run_system(call, &plan, triangular_item, 0);
 }
 
