@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The fuzz target: any bytes are parsed; what parses is compiled, formatted, parsed again with the same tree, and formatted
-   again without a change. With TESSERA_FUZZ=run it also runs, for a twentieth of a second of CPU time, without files and
-   sleep. In a debug build no object may outlive its session. Built by clang for libFuzzer (tests/fuzz/run), and by
-   any compiler with replay.c. */
+/* The fuzz target: any bytes are parsed; what parses is checked, compiled, formatted, parsed again with the same tree, and
+   formatted again without a change. With TESSERA_FUZZ=run it also runs, for a twentieth of a second of CPU time, without
+   files and sleep. In a debug build no object may outlive its session. Built by clang for libFuzzer (tests/fuzz/run), and
+   by any compiler with replay.c. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -102,6 +102,19 @@ static void compile(Session *session, const char *text, size_t length)
     source_release(source);
 }
 
+static void ignore_finding(void *user, const CheckFinding *finding)
+{
+    (void)user;
+    (void)finding;
+}
+
+static void check(Session *session, const char *text, size_t length)
+{
+    running = true;                                      /* it may not read files that the program names */
+    session_check(session, "fuzz.tsr", text, length, ignore_finding, NULL);
+    running = false;
+}
+
 static void format(const char *text, size_t length)
 {
     const SessionConfig config = {.color = false};
@@ -128,8 +141,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     format(text, size);
     Session *session = session_new(&config);
     demand(session != NULL, "there is no session");
-    if (mode && strcmp(mode, "run") == 0) run(session, text, size);
-    else compile(session, text, size);
+    if (mode && strcmp(mode, "run") == 0) {
+        run(session, text, size);
+    } else {
+        check(session, text, size);
+        compile(session, text, size);
+    }
     session_free(session);
     demand(session_live_objects() == before, "objects outlived their session");
     return 0;
