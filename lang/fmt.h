@@ -19,6 +19,7 @@ typedef struct Piece {
     bool block;               /* { or } of a block */
     bool shape;               /* [ of a contract, and brackets in one */
     bool prefix;              /* - or .. that stands before its operand */
+    bool loop;                /* the in of a for */
     int32_t width;            /* columns that its text takes */
     int32_t opener;           /* the bracket around it, or -1 */
     int32_t partner;          /* of a bracket */

@@ -163,7 +163,7 @@ static int rank_break(const Pieces *pieces, int at)
     if (piece->kind == TOKEN_PIPE) return BREAK_OPERATOR;
     if (before->kind == TOKEN_CONCAT && block) return BREAK_NEVER;     /* at the end of a line it looks like i++ */
     bool operator = before->kind < TOKEN_COUNT && token_info[before->kind].binding > 0 && before->kind != TOKEN_NOT
-                    && before->kind != TOKEN_RANGE && !before->prefix;
+                    && before->kind != TOKEN_RANGE && !before->prefix && !before->loop;
     return operator ? BREAK_OPERATOR + token_info[before->kind].binding : BREAK_NEVER;
 }
 

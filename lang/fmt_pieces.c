@@ -202,10 +202,10 @@ bool fmt_ends_value(const Piece *piece)
     }
 }
 
-/* Words that are keys of a map, - and .. that stand before their operand, brackets within shapes. */
+/* Words that are keys of a map, - and .. that stand before their operand, the in of a for, brackets within shapes. */
 static void find_roles(Pieces *pieces)
 {
-    const Piece *before = NULL;
+    const Piece *before = NULL, *loop = NULL;
     for (int i = 0; i < pieces->count; i++) {
         Piece *piece = &pieces->at[i];
         const Piece *opener = piece->opener < 0 ? NULL : &pieces->at[piece->opener];
@@ -216,6 +216,8 @@ static void find_roles(Pieces *pieces)
         if (piece->kind == TOKEN_MINUS || piece->kind == TOKEN_RANGE)
             piece->prefix = !before || piece->statement || !fmt_ends_value(before);
         if (fmt_opens(piece) && opener && opener->shape) piece->shape = true;
+        piece->loop = piece->kind == TOKEN_IN && loop && loop->opener == piece->opener;
+        if (piece->loop || piece->kind == TOKEN_FOR) loop = piece->loop ? NULL : piece;
         before = piece;
     }
 }

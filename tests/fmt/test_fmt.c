@@ -259,14 +259,15 @@ static void try_file(const char *path, bool settled)
     free(formatted);
 }
 
-/* Every source of the repository; those of tests/errors keep the text that their errors show. */
+/* Every source of the repository; those of tests/check and tests/errors keep the text that their findings show. */
 static int visit(const char *path, const struct stat *info, int type, struct FTW *place)
 {
     (void)info;
     const char *name = path + place->base, *end = strrchr(name, '.');
     bool hidden = name[0] == '.' && place->level > 0, built = strncmp(name, "build", 5) == 0 || strncmp(name, "tessera-", 8) == 0;
     if (type == FTW_D) return hidden || built ? FTW_SKIP_SUBTREE : FTW_CONTINUE;
-    if (type == FTW_F && end && strcmp(end, ".tsr") == 0) try_file(path, !strstr(path, "tests/"));
+    bool shown = strstr(path, "tests/check/") || strstr(path, "tests/errors/") || strstr(path, "tests/");
+    if (type == FTW_F && end && strcmp(end, ".tsr") == 0) try_file(path, !shown);
     if (type == FTW_F && end && strcmp(end, ".txt") == 0 && strstr(path, "tests/fmt/cases/")) try_cases(path);
     return FTW_CONTINUE;
 }
