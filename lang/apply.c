@@ -7,6 +7,7 @@
 
 #include "bind.h"
 #include "bridge.h"
+#include "builtins.h"
 
 #define SIZES_ROOM 256
 
@@ -225,10 +226,23 @@ static bool run_plain(Call *call, Tensor **out, int *n_out, bool *fine)
     return false;
 }
 
+/* Streams stand for the list of what is left of them. */
+static bool draw_streams(Call *call)
+{
+    for (int i = 0; i < call->signature->count; i++) {
+        Value list;
+        if (call->bound[i].tag != TAG_STREAM || call->signature->param[i].kind != PARAM_tensor) continue;
+        if (!native_collect(call->vm, call->bound[i], &list)) return false;
+        value_set(&call->bound[i], list);
+    }
+    return true;
+}
+
 static bool call_bound(Call *call, Value *result)
 {
     Tensor *out[OP_MAX_OUT] = {0};
     int n_out = 0;
+    if (!draw_streams(call)) return false;
     bool fine = true, plain = only_plain(call);
     if (!plain || !run_plain(call, out, &n_out, &fine)) {
         plain = false;

@@ -333,6 +333,10 @@ bool native_date(Vm *vm, const Value *args, Value *result)
     double seconds;
     int64_t year;
     const String *zone = args[6].string;
+    if (x.tag == TAG_DATE) {
+        *result = x;
+        return true;
+    }
     if (x.tag == TAG_STRING) return parse_iso(vm, x.string->text, zone, result);
     if (args[1].tag != TAG_NONE && value_to_int(x, &year)) return from_parts(vm, args, year, result);
     if (x.tag == TAG_INT && x.i > 0 && x.i < 10000) {

@@ -261,7 +261,7 @@ bool native_make_folder(Vm *vm, const Value *args, Value *result)
     *result = VALUE_NONE;
     char *part = strdup(path->text);
     if (!part) return vm_out_of_memory(vm);
-    bool fine = true;
+    bool fine = path->length > 0 || (errno = ENOENT, file_fails(vm, "make_folder", "\"\""));
     for (size_t at = 1; fine && at <= path->length; at++) {
         if (part[at] != '/' && part[at]) continue;
         char end = part[at];
