@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Names that people bring along: every function of NumPy and PyTorch in names.txt exists here or has a hint. SRCDIR names the source folder. */
+/* Names that people bring along: every function of NumPy and PyTorch in names.txt exists here or has a hint, and what the
+   hints say to write exists. SRCDIR names the source folder. */
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +48,61 @@ static void test_list(FILE *list)
     }
 }
 
+static bool is_part(char c) { return isalnum((unsigned char)c) || c == '_'; }
+
+/* Names before a bracket in a hint: functions, but for methods, declarations and names of one letter. */
+static void check_hint(const char *hint, char *missing, size_t size)
+{
+    for (const char *open = strchr(hint, '('); open; open = strchr(open + 1, '(')) {
+        const char *start = open;
+        char name[64], full[96];
+        while (start > hint && is_part(start[-1])) start--;
+        size_t length = (size_t)(open - start);
+        bool declared = start - hint >= 3 && (!strncmp(start - 3, "fn ", 3) || !strncmp(start - 3, "el ", 3));
+        bool method = start > hint && start[-1] == '.' && !(start - hint >= 3 && !strncmp(start - 3, "nn.", 3));
+        if (length < 2 || length >= sizeof name || declared || isupper((unsigned char)*start)) continue;
+        memcpy(name, start, length);
+        name[length] = '\0';
+        if (method && (!strcmp(name, "step") || !strcmp(name, "batches"))) continue;
+        if (library_name(name, full, sizeof full)) continue;
+        if (strlen(missing) + strlen(name) + 2 < size) strcat(strcat(missing, name), " ");
+    }
+}
+
+/* nn.Name in a hint */
+static void check_layers(const char *hint, char *missing, size_t size)
+{
+    for (const char *at = strstr(hint, "nn."); at; at = strstr(at + 3, "nn.")) {
+        char name[64], full[96];
+        size_t length = 0;
+        while (is_part(at[3 + length]) && length < sizeof name - 1) length++;
+        memcpy(name, at + 3, length);
+        name[length] = '\0';
+        if (!isupper((unsigned char)*name) || library_name(name, full, sizeof full)) continue;
+        if (strlen(missing) + strlen(name) + 2 < size) strcat(strcat(missing, name), " ");
+    }
+}
+
+static void test_hints(void)
+{
+    static const char *const hints[] = {
+#define WORD(text, hint) hint,
+#define NAME(text, hint) hint,
+#define PEERS(texts, hint) hint,
+#include "../../lang/habits.def"
+#include "../../lang/peers.def"
+#undef WORD
+#undef NAME
+#undef PEERS
+    };
+    char missing[1000] = "";
+    for (size_t i = 0; i < sizeof hints / sizeof *hints; i++) {
+        check_hint(hints[i], missing, sizeof missing);
+        check_layers(hints[i], missing, sizeof missing);
+    }
+    tap_ok(!*missing, "what hints say to write exists%s%s", *missing ? ", not so: " : "", missing);
+}
+
 static bool hint_is(const char *text, const char *hint)
 {
     Error error = {.kind = ERROR_NONE};
@@ -64,6 +121,7 @@ int main(void)
         test_list(list);
         fclose(list);
     }
+    test_hints();
     hint_is("torch.cat([a], 0)", "cat: write concat([a, b], axis)");
     hint_is("np.pi", "here it is pi");
     hint_is("torch.nn.functional.relu(x)", "here it is relu");
