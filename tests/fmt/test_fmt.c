@@ -266,7 +266,7 @@ static int visit(const char *path, const struct stat *info, int type, struct FTW
     const char *name = path + place->base, *end = strrchr(name, '.');
     bool hidden = name[0] == '.' && place->level > 0, built = strncmp(name, "build", 5) == 0 || strncmp(name, "tessera-", 8) == 0;
     if (type == FTW_D) return hidden || built ? FTW_SKIP_SUBTREE : FTW_CONTINUE;
-    bool shown = strstr(path, "tests/check/") || strstr(path, "tests/errors/") || strstr(path, "tests/");
+    bool shown = strstr(path, "tests/check/") || strstr(path, "tests/errors/");
     if (type == FTW_F && end && strcmp(end, ".tsr") == 0) try_file(path, !shown);
     if (type == FTW_F && end && strcmp(end, ".txt") == 0 && strstr(path, "tests/fmt/cases/")) try_cases(path);
     return FTW_CONTINUE;
