@@ -149,6 +149,25 @@ static void check_manual(Session *session)
     free(now);
 }
 
+/* docs/language.md names every builtin. */
+static void check_named(const char *name)
+{
+    static char *page;
+    char path[4096], word[80];
+    if (!page) {
+        const char *folder = getenv("SRCDIR");
+        snprintf(path, sizeof path, "%s/docs/language.md", folder ? folder : ".");
+        FILE *file = fopen(path, "r");
+        size_t room = 1 << 20, length = 0;
+        page = calloc(1, room);
+        if (file && page) length = fread(page, 1, room - 1, file);
+        if (file) fclose(file);
+        if (length == 0) return;
+    }
+    snprintf(word, sizeof word, "`%s`", name);
+    if (!strstr(page, word)) report(false, "is named in docs/language.md:", name);
+}
+
 int main(int argc, char **argv)
 {
     const SessionConfig config = {.output = collect};
@@ -166,7 +185,9 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < native_count; i++) {
         const NativeDef *def = &native_defs[i];
-        if (def->name[0] != '_') check("native", def->name, def->doc, def->example);
+        if (def->name[0] == '_') continue;
+        check("native", def->name, def->doc, def->example);
+        check_named(def->name);
     }
     for (int i = 0; i < embedded_name_count; i++) check_library(session, &embedded_names[i]);
     check_manual(session);

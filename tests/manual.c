@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* docs/ops.md, made of the tables: ops by topic, the builtins that take tensors, the library's functions by file. What an
+/* docs/ops.md, made of the tables: ops by topic, the builtins, the library's functions by file. What an
    elementwise row takes and gives follows from its class; which errors an op gives, from the cases that test them. */
 #include "manual.h"
 
@@ -154,11 +154,6 @@ static void print_file(FILE *to, Session *session, int file)
 
 /* ---- the whole ---- */
 
-static bool takes_tensors(const NativeDef *def)
-{
-    return def->name[0] != '_' && strstr(def->doc, "tensor") != NULL;
-}
-
 static void anchor(const char *title, char *to)
 {
     for (; *title; title++)
@@ -177,7 +172,10 @@ static void print_contents(FILE *to)
             fprintf(to, " [%s](#%s)", op_name(op_def(rows[i].op)), op_name(op_def(rows[i].op)));
         }
     }
-    fputs("\n- [Builtins that take tensors](#builtins-that-take-tensors)\n", to);
+    fputs("\n- [Builtins](#builtins):", to);
+    for (int i = 0; i < native_count; i++)
+        if (native_defs[i].name[0] != '_') fprintf(to, " %s", native_defs[i].name);
+    fputc('\n', to);
     for (int file = 0; file < embedded_file_count; file++) {
         int count = 0;
         for (int i = 0; i < embedded_name_count; i++)
@@ -204,8 +202,8 @@ void manual_print(FILE *to, Session *session)
     for (int i = 0; i < ROWS; i++)
         if (rows[i].topic) fprintf(to, "\n## %s\n", rows[i].topic);
         else print_op(to, op_def(rows[i].op));
-    fputs("\n## Builtins that take tensors\n", to);
+    fputs("\n## Builtins\n", to);
     for (int i = 0; i < native_count; i++)
-        if (takes_tensors(&native_defs[i])) print_native(to, &native_defs[i]);
+        if (native_defs[i].name[0] != '_') print_native(to, &native_defs[i]);
     for (int file = 0; file < embedded_file_count; file++) print_file(to, session, file);
 }
