@@ -264,8 +264,8 @@ static int visit(const char *path, const struct stat *info, int type, struct FTW
 {
     (void)info;
     const char *name = path + place->base, *end = strrchr(name, '.');
-    bool hidden = name[0] == '.' && place->level > 0, built = strncmp(name, "build", 5) == 0 || strncmp(name, "tessera-", 8) == 0;
-    if (type == FTW_D) return hidden || built ? FTW_SKIP_SUBTREE : FTW_CONTINUE;
+    bool made = name[0] == '.' || strncmp(name, "build", 5) == 0 || strncmp(name, "tessera-", 8) == 0;
+    if (type == FTW_D) return made && place->level > 0 ? FTW_SKIP_SUBTREE : FTW_CONTINUE;
     bool shown = strstr(path, "tests/check/") || strstr(path, "tests/errors/");
     if (type == FTW_F && end && strcmp(end, ".tsr") == 0) try_file(path, !shown);
     if (type == FTW_F && end && strcmp(end, ".txt") == 0 && strstr(path, "tests/fmt/cases/")) try_cases(path);
