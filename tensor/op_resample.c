@@ -55,8 +55,8 @@ static bool resize_of(OpCall *call, bool grad, Resize *r)
     r->to = grad ? mine : other;
     r->align = attr[3].b;
     r->smooth = attr[4].b;
-    if (!attr[5].none && !(attr[5].num > 0))
-        return op_error(call, ERROR_value, "scale must be above 0, not %g", attr[5].num);
+    if (!attr[5].none && !(attr[5].num >= 1e-6 && attr[5].num <= 1e6))
+        return op_error(call, ERROR_value, "scale must lie between 1e-6 and 1e6, not %g", attr[5].num);
     if (r->smooth && r->mode != RESIZE_LINEAR && r->mode != RESIZE_CUBIC)
         return op_error(call, ERROR_value, "antialias is for the modes linear and cubic");
     if (r->align)
@@ -87,12 +87,13 @@ static int64_t tap_row(const Resize *r, int64_t i, int64_t *first, double *weigh
         for (int64_t k = low; k < high; k++)
             weight[k - low] = 1.0 / (double)(high - low);
     } else if (r->mode <= RESIZE_EXACT) {
-        low = (int64_t)floor(((double)i + (r->mode == RESIZE_EXACT ? 0.5 : 0)) * r->step + 1e-9);
-        low = low < last ? low : last;
+        double near = floor(((double)i + (r->mode == RESIZE_EXACT ? 0.5 : 0)) * r->step + 1e-9);
+        low = near < (double)last ? (int64_t)near : last;
         high = low + 1;
         weight[0] = 1;
     } else if (r->smooth) {
         place = ((double)i + 0.5) * r->step;
+        place = fmin(place, (double)r->from);                      /* a scale of one's own may lead beyond the end */
         low = (int64_t)fmax(place - reach + 0.5, 0);
         high = (int64_t)fmin(place + reach + 0.5, (double)r->from);
         for (int64_t k = low; k < high; k++) {
@@ -102,7 +103,7 @@ static int64_t tap_row(const Resize *r, int64_t i, int64_t *first, double *weigh
         for (int64_t k = low; k < high; k++)
             weight[k - low] /= sum;
     } else {
-        place = r->mode == RESIZE_LINEAR && place < 0 ? 0 : place;
+        place = r->mode == RESIZE_LINEAR && place < 0 ? 0 : fmin(place, (double)r->from + 4);
         int64_t start = (int64_t)floor(place) - (r->mode == RESIZE_CUBIC), count = r->mode == RESIZE_CUBIC ? 4 : 2;
         low = start < 0 ? 0 : start > last ? last : start;
         high = start + count > last + 1 ? last + 1 : start + count < 1 ? 1 : start + count;

@@ -32,7 +32,7 @@ static double share(const Ref *r, int64_t k, int64_t i, int64_t n, int64_t m)
     double place = align ? (double)i * step : ((double)i + 0.5) * step - 0.5, sum = 0;
     if (!is_cubic)
         return fmax(0, 1 - fabs((double)k - fmin(fmax(place, 0), (double)(n - 1))));
-    for (int64_t j = -4; j < n + 4; j++)
+    for (int64_t j = -40; j < n + 40; j++)
         if ((j < 0 ? 0 : j >= n ? n - 1 : j) == k)
             sum += keys(place - (double)j, -0.75);
     return sum;
@@ -153,6 +153,9 @@ const Case cases_resample[] = {
     {"resize_axis", "x[2,3]", "axis=1, size=4, mode=bilinear", .error = ERROR_value},
     {"resize_axis", "x[2,3]", "axis=1, size=4, mode=area, antialias=true", .error = ERROR_value},
     {"resize_axis", "x[2,3]", "axis=2, size=4", .error = ERROR_index},
+    {"resize_axis", "x[2,3]", "axis=1, size=4, scale=0", .error = ERROR_value},
+    RESIZE("x[2,3]", "axis=1, size=7, scale=0.9"),
+    RESIZE("x[2,3]", "axis=1, size=5, mode=cubic, scale=0.3"),
     {"resize_axis", "x[70,33,50]", "axis=2, size=77, mode=cubic", .reference = ref_resize_axis, .big = true,
      .loose = 10},
     {"resize_axis", "x[3,90,500]", "axis=1, size=41, antialias=true", .reference = ref_resize_axis, .big = true,
