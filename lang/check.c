@@ -10,7 +10,7 @@
 #include "check.h"
 #include "embedded.h"
 
-enum { BUDGET = 60000, FINDINGS_MOST = 500 };
+enum { BUDGET = 25000, FINDINGS_MOST = 500 };
 
 /* ---- memory ---- */
 
@@ -190,11 +190,12 @@ Global *unit_find(Unit *unit, const char *name)
     return NULL;
 }
 
-bool check_is_stored(const Unit *unit, const char *name)
+bool check_is_stored(const Checker *c, const Unit *own, const char *name)
 {
-    for (int i = 0; i < unit->n_stored; i++)
-        if (!strcmp(unit->stored[i], name))
-            return true;
+    for (const Unit *unit = c->units; unit; unit = unit->next)
+        for (int i = 0; i < unit->n_stored && (unit == own || !unit->library); i++)
+            if (!strcmp(unit->stored[i], name))
+                return true;
     return false;
 }
 
@@ -224,7 +225,8 @@ static bool is_library_path(const char *path)
     size_t length = strlen(path);
     for (int i = 0; i < embedded_file_count; i++) {
         size_t n = strlen(embedded_files[i].path);
-        if (n <= length && !strcmp(path + length - n, embedded_files[i].path) && (n == length || path[length - n - 1] == '/'))
+        bool ends = n <= length && !strcmp(path + length - n, embedded_files[i].path);
+        if (ends && (n == length || path[length - n - 1] == '/'))
             return true;
     }
     return false;
@@ -483,8 +485,10 @@ static bool is_repeated(const Checker *c, int at)
         if (i == at || other->unit != finding->unit)
             continue;
         bool syntax = !other->warning && other->error.kind == ERROR_syntax;
-        if (syntax && other->span.start >= finding->span.start && other->span.start < finding->span.end &&
-            (finding->warning || finding->error.kind != ERROR_syntax || (i < at && other->span.start == finding->span.start)))
+        bool within = other->span.start >= finding->span.start && other->span.start < finding->span.end;
+        bool again = finding->warning || finding->error.kind != ERROR_syntax ||
+                     (i < at && other->span.start == finding->span.start);
+        if (syntax && within && again)
             return true;      /* what does not parse or compile may have meant something else */
         if (finding->inner == finding->unit && !other->inner && same_span(other->span, finding->inner_span))
             return true;

@@ -173,7 +173,8 @@ Proto *unit_proto(Checker *c, Unit *unit, Node *statement, Span header);    /* o
 /* What is weaker than the module: false when nothing has that name. */
 bool weak_find(Checker *c, Unit *unit, Global *global, const Fact **fact);
 bool embedded_find(const char *module, const char *name, int *at);
-bool check_is_stored(const Unit *unit, const char *name);
+/* Whether a program's source, or [own], assigns to something.name. */
+bool check_is_stored(const Checker *c, const Unit *own, const char *name);
 bool unit_lost(const Unit *unit, const char *name);               /* it stands in text that did not parse */
 
 /* ---- check_fact.c ---- */

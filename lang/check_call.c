@@ -9,7 +9,7 @@
 #include "check.h"
 #include "compile.h"
 
-enum { DEPTH_MOST = 8, ARGUMENTS_MOST = 24 };
+enum { DEPTH_MOST = 8, ARGUMENTS_MOST = 24, BUDGET_OF_CALL = 3000 };
 
 typedef struct Given { const char *name; const Fact *fact; Node *node; } Given;
 typedef struct Call {         /* arguments with spreads taken apart */
@@ -183,7 +183,7 @@ static void check_pattern(Checker *c, Env *e, AskRow *ask, const Call *call)
         Inputs inputs = {.at = all};
         if (rank)
             dim[rank - 1] = extent_symbol(c, NULL);
-        tried.at[0].fact = rank ? fact_tensor(c, DTYPE_f32, true, rank, dim) : fact_tensor(c, DTYPE_f32, true, 0, dim);
+        tried.at[0].fact = fact_tensor(c, DTYPE_f32, true, rank, dim);
         for (int i = 0; i < tried.n; i++)
             if (tried.at[i].fact)
                 all[inputs.n++] = tried.at[i].fact;
@@ -218,9 +218,7 @@ static const Fact *call_row(Checker *c, Env *e, AskRow *ask, const Call *call)
                            (call->at[i].fact->kind != FACT_TENSOR || call->at[i].fact->tensor.ndim > 0));
     ask->bind = true;
     if (!runs || !ask->op) {
-        World world = {.number = 1};
-        (void)world;
-        if (worlds_ask(c, inputs.n == call->n ? &inputs : &none, ask_row, ask, 1, &result) == ANSWER_ERROR)
+        if (worlds_ask(c, &none, ask_row, ask, 1, &result) == ANSWER_ERROR)
             return fail_call(c, e, call);
     }
     ask->bind = false;
@@ -284,6 +282,22 @@ static bool may_follow(const Checker *c)
     return c->budget > 0 && c->depth < DEPTH_MOST && !c->no_memory;
 }
 
+/* A followed call takes its share of the budget, lest one long call leave nothing for the others. Returns what the
+   budget is without it. */
+static int begin_following(Checker *c, const Env *caller)
+{
+    int rest = !caller->inlined && c->budget > BUDGET_OF_CALL ? c->budget - BUDGET_OF_CALL : 0;
+    c->budget -= rest;
+    c->depth++;
+    return rest;
+}
+
+static void end_following(Checker *c, int rest)
+{
+    c->depth--;
+    c->budget = (c->budget > 0 ? c->budget : 0) + rest;
+}
+
 static const Fact *fail_contract(Checker *c, Env *e, Env *callee, Span header, const Call *call)
 {
     char names[ERROR_MAX_OPERANDS][32] = {{0}};
@@ -318,9 +332,9 @@ static const Fact *call_function(Checker *c, Env *e, const Fact *of, const Call 
         return fail_contract(c, e, callee, function->header, call);
     if (!may_follow(c))
         return function->result ? check_promise(c, callee, function->result) : NULL;
-    c->depth++;
+    int rest = begin_following(c, e);
     const Fact *value = check_block(c, callee, function->body);
-    c->depth--;
+    end_following(c, rest);
     if (callee->failed)
         return check_fail_inner(c, e, call->span);
     if (callee->returned)
@@ -343,9 +357,9 @@ static const Fact *call_model(Checker *c, Env *e, const Fact *of, const Call *ca
         return fail_contract(c, e, callee, model->model.header, call);
     if (!may_follow(c))
         return NULL;
-    c->depth++;
+    int rest = begin_following(c, e);
     const Fact *object = check_construct(c, callee, model);
-    c->depth--;
+    end_following(c, rest);
     return callee->failed ? check_fail_inner(c, e, call->span) : object;
 }
 

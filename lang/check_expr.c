@@ -764,11 +764,8 @@ const Fact *check_closure(Checker *c, Env *e, const Function *function)
     Fact *fact = check_alloc(c, sizeof *fact);
     *fact = (Fact){.kind = FACT_FUNCTION, .function = {.unit = e->unit, .function = function, .owner = e->owner,
                                                        .outer = outer}};
-    if (!e->inlined && c->depth < 100) {
-        c->depth++;
+    if (!e->inlined)
         check_function(c, outer ? outer : e, e->unit, e->owner, function, NULL, NULL);
-        c->depth--;
-    }
     return fact;
 }
 

@@ -786,13 +786,9 @@ static const Fact *object_fact(Checker *c, Env *e, Node *model)
 {
     int n = e->n_locals - 1;
     Local *field = check_alloc(c, (size_t)(n + 1) * sizeof *field);
-    const Unit *main = c->units;
-    while (main->next)
-        main = main->next;
     for (int i = 0; i < n; i++) {
         field[i] = e->local[i];
-        bool stored = check_is_stored(e->unit, field[i].name) || check_is_stored(main, field[i].name);
-        if (stored && !is_cell(model, field[i].name))
+        if (check_is_stored(c, e->unit, field[i].name) && !is_cell(model, field[i].name))
             field[i].fact = NULL;
     }
     Fact *object = check_alloc(c, sizeof *object);
