@@ -116,6 +116,7 @@ typedef struct AskRow {
     const OpDef *op;          /* or */
     const NativeDef *native;
     const Signature *signature;
+    bool exact;               /* all of them are known plain numbers: a single number comes out as it is */
     bool bind;                /* only whether the arguments fit; unknown ones do */
 } AskRow;
 
@@ -127,6 +128,27 @@ static bool call_native(Checker *c, AskRow *ask, int n, const Value *args, int n
         return false;
     bool fine = ask->bind || ask->native->run(c->vm, bound, result);
     drop(bound, ask->signature->count);
+    return fine;
+}
+
+/* Dry; but one number that comes of known numbers is worked out, unless chance has a part in it. */
+static bool run_op(Checker *c, const AskRow *ask, int n, const Value *args, int n_named, const NamedValue *named,
+                   Value *result)
+{
+    TensorContext *context = &c->vm->tensors;
+    if (!op_apply(c->vm, ask->op, n, args, n_named, named, result))
+        return false;
+    if (!ask->exact || result->tag != TAG_TENSOR || result->tensor->ndim > 0)
+        return true;
+    uint64_t counter = context->counter;
+    Value number = VALUE_UNDEFINED;
+    context->meta = false;
+    bool fine = op_apply(c->vm, ask->op, n, args, n_named, named, &number);
+    context->meta = true;
+    if (fine && context->counter == counter)
+        value_set(result, number);
+    else
+        value_release(number);
     return fine;
 }
 
@@ -149,7 +171,7 @@ static bool ask_row(Checker *c, const World *world, void *to, int n_results, Val
     int n = fine ? split(call, values, args, named, &n_named) : 0;
     if (fine && ask->op)
         fine = ask->bind ? op_binds(c->vm, ask->op, n, args, n_named, named)
-                         : op_apply(c->vm, ask->op, n, args, n_named, named, &results[0]);
+                         : run_op(c, ask, n, args, n_named, named, &results[0]);
     else if (fine)
         fine = call_native(c, ask, n, args, n_named, named, &results[0]);
     drop(values, made);
@@ -160,11 +182,23 @@ static bool ask_row(Checker *c, const World *world, void *to, int n_results, Val
 static bool looks_at_shapes(const NativeDef *native)
 {
     static const char *const names[] = {"tensor", "shape", "len", "u8", "i32", "i64", "f32", "f64", "range", "list",
-                                        "tuple", "max", "min", "reverse", "zip", "enumerate", "upper", "lower"};
+                                        "tuple", "type", "max", "min", "reverse", "zip", "enumerate", "upper", "lower"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(names[i], native->name))
             return true;
     return false;
+}
+
+static bool is_known_number(const Fact *fact)
+{
+    if (fact->kind == FACT_LIST) {
+        for (int i = 0; i < fact->list.count; i++)
+            if (!fact->list.at[i] || !is_known_number(fact->list.at[i]))
+                return false;
+        return true;
+    }
+    return fact->kind == FACT_INT ? fact->extent->kind == EXTENT_NUMBER
+                                  : (fact->kind == FACT_FLOAT || fact->kind == FACT_BOOL) && fact->known;
 }
 
 /* A literal pattern has faults of its own, whatever it is applied to: tried on tensors of every rank. */
@@ -216,6 +250,9 @@ static const Fact *call_row(Checker *c, Env *e, AskRow *ask, const Call *call)
     for (int i = 0; i < call->n && runs; i++)      /* a number that is not known, for a native that would look at it */
         runs = ask->op || (call->at[i].fact->kind < FACT_FUNCTION && !fact_has_map(call->at[i].fact) &&
                            (call->at[i].fact->kind != FACT_TENSOR || call->at[i].fact->tensor.ndim > 0));
+    ask->exact = ask->op && ask->signature->count && ask->signature->param[0].kind == PARAM_tensor;
+    for (int i = 0; i < call->n && ask->exact; i++)
+        ask->exact = call->at[i].fact && is_known_number(call->at[i].fact);
     ask->bind = true;
     if (!runs || !ask->op) {
         if (worlds_ask(c, &none, ask_row, ask, 1, &result) == ANSWER_ERROR)

@@ -287,7 +287,7 @@ bool fact_value(Checker *c, const Fact *fact, const World *world, Value *out)
 
 /* ---- what the inputs hang on ---- */
 
-enum { EXTENTS_MOST = 40, NUMBERS_MOST = 24 };
+enum { EXTENTS_MOST = 40, NUMBERS_MOST = 24, PRODUCTS_MOST = 8, DIVISORS_MOST = 160 };
 
 typedef struct Gathered {
     World world;              /* its symbols */
@@ -295,6 +295,8 @@ typedef struct Gathered {
     int n_extents;
     int64_t number[NUMBERS_MOST];
     int n_numbers;
+    int64_t product[PRODUCTS_MOST];         /* of the sizes that stand together: what is regrouped divides them */
+    int n_products;
     bool hidden;              /* some value is not known */
     bool any_dtype;
     bool plain;               /* no tensor among them */
@@ -340,8 +342,22 @@ static void gather_extent(Gathered *g, const Extent *extent)
         g->extent[g->n_extents++] = extent;
 }
 
+/* Multiplies numbers that stand together; a product of one is none. */
+static void gather_product(Gathered *g, int64_t product)
+{
+    if (g->n_products < PRODUCTS_MOST && product > 1 && product < 1 << 24)
+        g->product[g->n_products++] = product;
+}
+
+static void times(int64_t *product, const Extent *extent)
+{
+    if (extent->kind != EXTENT_NUMBER || __builtin_mul_overflow(*product, extent->number, product))
+        *product = extent->kind == EXTENT_NUMBER ? 0 : *product;
+}
+
 static void gather(Gathered *g, const Fact *fact)
 {
+    int64_t product = 1;
     switch (fact->kind) {
     case FACT_BOOL:
     case FACT_FLOAT: g->hidden = g->hidden || !fact->known; break;
@@ -349,15 +365,22 @@ static void gather(Gathered *g, const Fact *fact)
     case FACT_LIST:
     case FACT_TUPLE:
         for (int i = 0; i < fact->list.count; i++)
-            if (fact->list.at[i])
+            if (fact->list.at[i]) {
                 gather(g, fact->list.at[i]);
+                if (fact->list.at[i]->kind == FACT_INT)
+                    times(&product, fact->list.at[i]->extent);
+            }
+        gather_product(g, product);
         break;
     case FACT_TENSOR:
         g->plain = false;
         g->hidden = g->hidden || fact->tensor.ndim == 0;
         g->any_dtype = g->any_dtype || fact->tensor.any_dtype;
-        for (int i = 0; i < fact->tensor.ndim; i++)
+        for (int i = 0; i < fact->tensor.ndim; i++) {
             gather_extent(g, fact->tensor.dim[i]);
+            times(&product, fact->tensor.dim[i]);
+        }
+        gather_product(g, product);
         break;
     default: break;
     }
@@ -505,8 +528,25 @@ static bool fails_in(Checker *c, const Gathered *g, const World *world, Ask *ask
     return fails;
 }
 
+/* Numbers that a size might be so that all goes well: those nearby, and what divides a product of them. */
+static int likely_sizes(const Gathered *g, int64_t *sizes)
+{
+    int count = 0;
+    for (int i = 0; i < g->n_numbers; i++)
+        sizes[count++] = g->number[i];
+    for (int i = 0; i < g->n_products; i++)
+        for (int64_t d = 2; d * d <= g->product[i] && count + 2 <= DIVISORS_MOST; d++)
+            if (g->product[i] % d == 0) {
+                sizes[count++] = d;
+                sizes[count++] = g->product[i] / d;
+            }
+    return count;
+}
+
 static bool fails_in_all(Checker *c, const Gathered *g, Ask *ask, void *to, int n)
 {
+    int64_t sizes[DIVISORS_MOST + NUMBERS_MOST];
+    int n_sizes = likely_sizes(g, sizes);
     World world = g->world;
     set_sizes(&world, 1);
     if (!fails_in(c, g, &world, ask, to, n))
@@ -516,8 +556,8 @@ static bool fails_in_all(Checker *c, const Gathered *g, Ask *ask, void *to, int 
     set_sizes(&world, DIVISIBLE);
     if (!fails_in(c, g, &world, ask, to, n))
         return false;
-    for (int i = 0; i < g->n_numbers; i++) {
-        set_sizes(&world, g->number[i]);
+    for (int i = 0; i < n_sizes; i++) {
+        set_sizes(&world, sizes[i]);
         if (!fails_in(c, g, &world, ask, to, n))
             return false;
         for (int k = 0; world.n > 1 && k < 2 * world.n; k++) {      /* one alone, the others ones or primes */
@@ -525,7 +565,7 @@ static bool fails_in_all(Checker *c, const Gathered *g, Ask *ask, void *to, int 
                 set_sizes(&world, 1);
             else
                 set_primes(&world, false);
-            world.size[k % world.n] = g->number[i];
+            world.size[k % world.n] = sizes[i];
             if (!fails_in(c, g, &world, ask, to, n))
                 return false;
         }
@@ -576,11 +616,16 @@ Answer worlds_ask(Checker *c, const Inputs *inputs, Ask *ask, void *to, int n_re
     Value one[RESULTS_MOST], two[RESULTS_MOST];
     memset(one, 0, (size_t)n_results * sizeof *one);
     memset(two, 0, (size_t)n_results * sizeof *two);
-    g.world.n = g.n_extents = g.n_numbers = 0;
+    g.world.n = g.n_extents = g.n_numbers = g.n_products = 0;
     g.hidden = g.any_dtype = g.too_much = false;
     g.plain = true;
-    for (int i = 0; i < inputs->n; i++)
+    int64_t product = 1;
+    for (int i = 0; i < inputs->n; i++) {
         gather(&g, inputs->at[i]);
+        if (inputs->at[i]->kind == FACT_INT)
+            times(&product, inputs->at[i]->extent);
+    }
+    gather_product(&g, product);
     if (g.too_much)
         return ANSWER_UNKNOWN;
     World first = g.world, second = g.world;
