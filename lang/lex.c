@@ -505,7 +505,7 @@ static void lex_unknown(Lexer *lexer)
         {"×", "times is written *"}, {"·", "times is written *, the matrix product @"}, {"÷", "divide with /"},
         {"≤", "write <="}, {"≥", "write >="}, {"≠", "write !="}, {"→", "write ->"}, {"…", "write ..."},
         {"\\", "a line goes on inside ( ), [ ] and behind an operator; no \\ is needed"},
-        {"&", "write and"}, {"`", "strings stand in \"…\" or '…'"}, {"$", "names have no $; strings take {name}"},
+        {"&", "write and; of sets, intersection(a, b)"}, {"`", "strings stand in \"…\" or '…'"}, {"$", "names have no $; strings take {name}"},
         {"~", "not negates bools"}, {"\xC2\xA0", "this is a non-breaking space; write a plain one"},
     };
     uint32_t codepoint = 0, start = lexer->at;

@@ -125,6 +125,7 @@ static const char *hint_for(const Parser *p, const Token *token)
     case TOKEN_STRING: return before && before->kind == TOKEN_STRING ? "strings are joined by ++" : NULL;
     case TOKEN_LBRACE:
         return before && before->kind == TOKEN_RPAREN ? "a function without a name is x -> e or (x, y) -> { … }" : NULL;
+    case TOKEN_BAR: return "write or; of sets, a ++ b is the union";
     case TOKEN_AT: return token->first ? "there are no decorators: write f = decorate(f)" : NULL;
     case TOKEN_ELSE: return "else follows the } of an if";
     case TOKEN_CATCH: case TOKEN_FINALLY: return "it follows the } of a try";

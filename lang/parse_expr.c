@@ -546,7 +546,7 @@ static Node *parse_entry(Parser *p, bool *bare)
     node->binary.left = parse_key(p, bare);
     if (!p->failed && parse_peek(p) != TOKEN_COLON)
         parse_fail(p, parse_token(p)->span,
-                   "{ begins a map here: {name: value}; a block stands after a header or ->",
+                   "{ begins a map here: {name: value}; a set is set([a, b]), a block stands after a header or ->",
                    "expected : after the key of this map");
     node->binary.op_span = parse_token(p)->span;
     parse_accept(p, TOKEN_COLON);
