@@ -158,13 +158,13 @@ bool suggest_path(const char *text, size_t left, SuggestKnown *known, Error *err
 {
     static const char roots[] = "torch np numpy F jnp jax tf math scipy functional";
     char path[128], full[96];
-    size_t length = 0, root = strcspn(text, ".");
+    size_t length = 0;
     while (length < left && length < sizeof path - 1 && is_part(text[length])) length++;
     memcpy(path, text, length);
     path[length] = '\0';
     char *last = strrchr(path, '.');
     if (!last || !last[1]) return false;
-    if (!listed(roots, path, root) && !strstr(path, ".functional.")) return false;
+    if (!listed(roots, path, strcspn(path, ".")) && !strstr(path, ".functional.")) return false;
     last++;
     bool here = known(last, full, sizeof full);
     const char *habit = here ? NULL : suggest_name(last);
