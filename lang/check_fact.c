@@ -574,24 +574,45 @@ static bool fails_in_all(Checker *c, const Gathered *g, Ask *ask, void *to, int 
     return fails_in(c, g, &world, ask, to, n);      /* the error that is shown */
 }
 
-/* In an error, the number that stood for a named size becomes the name. */
+static void replace_number(char *text, size_t size, int64_t number, const char *shown)
+{
+    char digits[24];
+    size_t length = (size_t)snprintf(digits, sizeof digits, "%lld", (long long)number), new_length = strlen(shown);
+    for (char *at = strstr(text, digits); at; at = strstr(at + 1, digits)) {
+        bool whole = (at == text || at[-1] < '0' || at[-1] > '9') && (at[length] < '0' || at[length] > '9');
+        size_t rest = strlen(at + length) + 1;
+        if (!whole || (size_t)(at - text) + new_length + rest > size)
+            continue;
+        memmove(at + new_length, at + length, rest);
+        memcpy(at, shown, new_length);
+    }
+}
+
+/* In an error, the numbers that stood for named sizes become the names, and products of one with a number too. */
 static void show_names(const Gathered *g, const World *world, char *text, size_t size)
 {
     for (int i = 0; i < g->n_extents; i++) {
         const Extent *extent = g->extent[i];
-        int64_t number;
-        char digits[24];
+        const char *name = extent->name ? extent->name : "?";
+        int64_t number, product;
+        char shown[64];
         if (extent->kind != EXTENT_SYMBOL || !extent_in(extent, world, &number))
             continue;
-        size_t length = (size_t)snprintf(digits, sizeof digits, "%lld", (long long)number);
-        const char *name = extent->name ? extent->name : "?";
-        for (char *at = strstr(text, digits); at; at = strstr(at + 1, digits)) {
-            bool whole = (at == text || at[-1] < '0' || at[-1] > '9') && (at[length] < '0' || at[length] > '9');
-            size_t new_length = strlen(name), rest = strlen(at + length) + 1;
-            if (!whole || (size_t)(at - text) + new_length + rest > size)
+        replace_number(text, size, number, name);
+        for (int k = 0; k < g->n_numbers + g->n_products; k++) {
+            int64_t factor = k < g->n_numbers ? g->number[k] : g->product[k - g->n_numbers];
+            snprintf(shown, sizeof shown, "%lld*%s", (long long)factor, name);
+            if (work(OPERATOR_MUL, factor, number, &product))
+                replace_number(text, size, product, shown);
+        }
+        for (int k = i + 1; k < g->n_extents; k++) {
+            const Extent *other = g->extent[k];
+            int64_t factor;
+            if (other->kind != EXTENT_SYMBOL || !extent_in(other, world, &factor) ||
+                !work(OPERATOR_MUL, number, factor, &product))
                 continue;
-            memmove(at + new_length, at + length, rest);
-            memcpy(at, name, new_length);
+            snprintf(shown, sizeof shown, "%s*%s", name, other->name ? other->name : "?");
+            replace_number(text, size, product, shown);
         }
     }
 }
