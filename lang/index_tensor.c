@@ -326,12 +326,23 @@ static Tensor *plan_get(Plan *plan)
     return small_copy_take(plan->ctx, y);
 }
 
+/* The user wrote x[…], not a call of the op that does it: of its operands only the first [kept] say something. */
+static bool own_error(TensorContext *ctx, int kept)
+{
+    Error *error = &ctx->error;
+    if (strcmp(error->op, "index") == 0 || strcmp(error->op, "index_put") == 0) {
+        error->op[0] = '\0';
+        if (error->n_operands > kept) error->n_operands = kept;
+    }
+    return false;
+}
+
 bool tensor_index_get(Vm *vm, Tensor *x, int count, const Subscript *subscripts, Value *result)
 {
     Plan plan = {.vm = vm, .ctx = vm_tensors(vm), .x = x};
     Tensor *out = plan_read(&plan, count, subscripts) ? plan_get(&plan) : NULL;
     plan_clear(&plan);
-    if (!out) return false;
+    if (!out) return own_error(plan.ctx, 1);
     *result = value_from_tensor_take(out);
     return true;
 }
@@ -505,5 +516,5 @@ bool tensor_index_set(Vm *vm, Value *slot, int count, const Subscript *subscript
     tensor_release(tensor);
     value_release(stored);
     plan_clear(&plan);
-    return fine;
+    return fine || own_error(plan.ctx, 0);
 }
