@@ -47,11 +47,11 @@ WHOLE_NUMBERS(i64, int64_t, uint64_t)
 #define BIT_PATTERNS(tag, type, unsigned_type, width, beyond)                                                       \
     static inline type v_##tag##_shift_left(type a, type b)                                                         \
     {                                                                                                               \
-        return b < width ? (type)((unsigned_type)a << b) : 0;                                                       \
+        return (type)(b < width ? (unsigned_type)a << b : 0);                                                       \
     }                                                                                                               \
     static inline type v_##tag##_shift_right(type a, type b)                                                        \
     {                                                                                                               \
-        return b < width ? (type)(a >> b) : (type)(beyond);                                                         \
+        return (type)(b < width ? a >> b : (beyond));                                                               \
     }                                                                                                               \
     static inline type v_##tag##_gcd(type a, type b)                                                                \
     {                                                                                                               \
@@ -66,7 +66,7 @@ WHOLE_NUMBERS(i64, int64_t, uint64_t)
     static inline type v_##tag##_lcm(type a, type b)                                                                \
     {                                                                                                               \
         unsigned_type d = (unsigned_type)v_##tag##_gcd(a, b);                                                       \
-        return d == 0 ? 0 : (type)((unsigned_type)v_##tag##_abs(a) / d * (unsigned_type)v_##tag##_abs(b));            \
+        return (type)(d == 0 ? 0 : (unsigned_type)v_##tag##_abs(a) / d * (unsigned_type)v_##tag##_abs(b));            \
     }
 BIT_PATTERNS(u8, uint8_t, unsigned, 8, 0)
 BIT_PATTERNS(i32, int32_t, uint32_t, 32, a < 0 ? -1 : 0)
