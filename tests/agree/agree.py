@@ -421,11 +421,11 @@ def main():
     parser.add_argument("--seed", default="1")
     parser.add_argument("--samples", type=int, default=0, help="how many inputs a line, instead of its own number")
     parser.add_argument("--keep", help="leave the script and the files in this folder")
-    parser.add_argument("--table", default=f"{HERE}/table.txt")
+    parser.add_argument("--table", help="another table than table.txt")
     parser.add_argument("words", nargs="*")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    rows = read_table(options.table, options.words, options.seed)
+    rows = read_table(options.table or f"{HERE}/table.txt", options.words, options.seed)
     cases = [[make_inputs(row, s, options.seed) for s in range(options.samples or row.samples)]
              if torch is not None or not row.torch else [] for row in rows]
     with tempfile.TemporaryDirectory() as folder:
@@ -433,7 +433,8 @@ def main():
             folder = options.keep
             os.makedirs(folder, exist_ok=True)
         results = run_here(rows, cases, folder)
-    print(f"1..{len(rows)}")
+    whole = not options.words and not options.table
+    print(f"1..{len(rows) + whole}")
     failed = 0
     for i, (row, mine) in enumerate(zip(rows, cases)):
         title = f"{i + 1} - {row.name}: {row.here}"
@@ -451,9 +452,13 @@ def main():
                 print(f"#   {key} = {show(v)}{'' if isinstance(v, int) else f' ({v.dtype})'}")
             for line in lines:
                 print(f"#   {line}")
-    if not options.words and (missing := uncovered(rows)):
-        print(f"# ops without a line in table.txt: {' '.join(missing)}")
-    print(f"# {len(rows) - failed} lines agree, {failed} differ")
+    if whole:
+        missing = uncovered(rows)
+        failed += bool(missing)
+        print(f"{'not ok' if missing else 'ok'} {len(rows) + 1} - every op has a line in table.txt or is excused there")
+        if missing:
+            print(f"#   no line: {' '.join(missing)}")
+    print(f"# {len(rows) + whole - failed} lines agree, {failed} differ")
     sys.exit(1 if failed else 0)
 
 
