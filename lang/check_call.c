@@ -145,7 +145,9 @@ static bool run_op(Checker *c, const AskRow *ask, int n, const Value *args, int 
     context->meta = false;
     bool fine = op_apply(c->vm, ask->op, n, args, n_named, named, &number);
     context->meta = true;
-    if (fine && context->counter == counter)
+    if (!fine)
+        value_set(result, VALUE_UNDEFINED);
+    else if (context->counter == counter)
         value_set(result, number);
     else
         value_release(number);
