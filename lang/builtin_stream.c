@@ -57,18 +57,23 @@ static bool step_map(Vm *vm, Lazy *lazy, Value *item)
     return fine;
 }
 
+/* Whether f(item) is true. */
+static bool holds(Vm *vm, Value f, const Value *item, bool *truth)
+{
+    Value verdict;
+    if (!vm_call(vm, f, 1, item, 0, NULL, &verdict)) return false;
+    bool fine = arith_truth(vm, verdict, truth);
+    value_release(verdict);
+    return fine;
+}
+
 static bool step_filter(Vm *vm, Lazy *lazy, Value *item)
 {
     for (;;) {
-        Value verdict;
         bool keep = false;
         if (!vm_next(vm, lazy->from[0], item)) return false;
         if (item->tag == TAG_DONE) return true;
-        bool fine = vm_call(vm, lazy->function, 1, item, 0, NULL, &verdict);
-        if (fine) {
-            fine = arith_truth(vm, verdict, &keep);
-            value_release(verdict);
-        }
+        bool fine = holds(vm, lazy->function, item, &keep);
         if (fine && keep) return true;
         value_release(*item);
         if (!fine) return false;
@@ -121,17 +126,12 @@ static bool step_take(Vm *vm, Lazy *lazy, Value *item)
 
 static bool step_take_while(Vm *vm, Lazy *lazy, Value *item)
 {
-    Value verdict;
     bool keep = false;
     *item = VALUE_DONE;
     if (lazy->ended) return true;
     if (!vm_next(vm, lazy->from[0], item)) return false;
     if (item->tag == TAG_DONE) return true;
-    bool fine = vm_call(vm, lazy->function, 1, item, 0, NULL, &verdict);
-    if (fine) {
-        fine = arith_truth(vm, verdict, &keep);
-        value_release(verdict);
-    }
+    bool fine = holds(vm, lazy->function, item, &keep);
     if (fine && keep) return true;
     lazy->ended = true;
     value_set(item, VALUE_DONE);
@@ -330,7 +330,7 @@ bool native_stream(Vm *vm, const Value *args, Value *result)
 /* Whether f is [wanted] for some item; draws no more than it needs. */
 static bool search(Vm *vm, const char *name, const Value *args, bool wanted, bool *found)
 {
-    Value iterator, item, verdict;
+    Value iterator, item;
     *found = false;
     if (!native_is_callable(args[1])) return native_wants(vm, name, "f", "a function", args[1]);
     bool fine = vm_iterate(vm, args[0], &iterator);
@@ -339,11 +339,8 @@ static bool search(Vm *vm, const char *name, const Value *args, bool wanted, boo
         bool truth = false;
         fine = vm_next(vm, iterator, &item);
         if (!fine || item.tag == TAG_DONE) break;
-        fine = vm_call(vm, args[1], 1, &item, 0, NULL, &verdict);
+        fine = holds(vm, args[1], &item, &truth);
         value_release(item);
-        if (!fine) break;
-        fine = arith_truth(vm, verdict, &truth);
-        value_release(verdict);
         if (!fine) break;
         *found = truth == wanted;
     }

@@ -398,6 +398,18 @@ bool weak_find(Checker *c, Unit *unit, Global *global, const Fact **fact)
 
 /* ---- compiling ---- */
 
+static void syntax_findings(Checker *c, Unit *unit, const SyntaxError *errors)
+{
+    for (const SyntaxError *error = errors; error; error = error->next) {
+        Finding *finding = add_finding(c, unit, error->span);
+        if (!finding)
+            return;
+        finding->error.kind = ERROR_syntax;
+        snprintf(finding->error.message, sizeof finding->error.message, "%s", error->message);
+        snprintf(finding->error.hint, sizeof finding->error.hint, "%s", error->hint);
+    }
+}
+
 static void compile_statement(Checker *c, Unit *unit, int i)
 {
     Node *node = unit->parse->statements.at[i];
@@ -407,14 +419,8 @@ static void compile_statement(Checker *c, Unit *unit, int i)
                                              : compile_module(c->vm, unit->module, &one, &muted);
     if (!unit->proto[i] && !one.errors)
         c->no_memory = true;
-    for (const SyntaxError *error = one.errors; error && unit->compiled; error = error->next) {
-        Finding *finding = add_finding(c, unit, error->span);
-        if (!finding)
-            return;
-        finding->error.kind = ERROR_syntax;
-        snprintf(finding->error.message, sizeof finding->error.message, "%s", error->message);
-        snprintf(finding->error.hint, sizeof finding->error.hint, "%s", error->hint);
-    }
+    if (unit->compiled)
+        syntax_findings(c, unit, one.errors);
 }
 
 static Proto *find_proto(Proto *proto, Span header)
@@ -446,16 +452,10 @@ Proto *unit_proto(Checker *c, Unit *unit, Node *statement, Span header)
     return unit->proto[at] ? find_proto(unit->proto[at], header) : NULL;
 }
 
-static void syntax_findings(Checker *c, Unit *unit)
+/* What the parser and the compiler have against the unit. */
+static void compiler_findings(Checker *c, Unit *unit)
 {
-    for (const SyntaxError *error = unit->parse->errors; error; error = error->next) {
-        Finding *finding = add_finding(c, unit, error->span);
-        if (!finding)
-            return;
-        finding->error.kind = ERROR_syntax;
-        snprintf(finding->error.message, sizeof finding->error.message, "%s", error->message);
-        snprintf(finding->error.hint, sizeof finding->error.hint, "%s", error->hint);
-    }
+    syntax_findings(c, unit, unit->parse->errors);
     unit->compiled = true;
     for (int i = 0; i < unit->parse->statements.count; i++)
         compile_statement(c, unit, i);
@@ -553,7 +553,7 @@ bool session_check(Session *session, const char *path, const char *text, size_t 
         unit = unit_new(&c, path, text, length, false);
     }
     if (unit) {
-        syntax_findings(&c, unit);
+        compiler_findings(&c, unit);
         check_unit(&c, unit);
         usage_check(&c, unit);
         if (c.n_findings)
