@@ -187,7 +187,7 @@ bool shape_logcumsumexp(OpCall *call)
 
 static double add_logs(double a, double b)
 {
-    if (isnan(a) || isnan(b)) return NAN;
+    if (isnan(a) || isnan(b)) return (double)NAN;
     double high = a > b ? a : b, low = a > b ? b : a;
     return isinf(high) ? high : high + log1p(exp(low - high));
 }

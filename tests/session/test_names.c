@@ -25,7 +25,7 @@ static bool known(const char *name)
 
 static void test_list(FILE *list)
 {
-    char word[256], section[64] = "", missing[1000] = "";
+    char word[256], section[256] = "", missing[1000] = "";
     int count = 0, lost = 0;
     for (bool more = true; more;) {
         more = fscanf(list, "%255s", word) == 1;
