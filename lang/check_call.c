@@ -566,6 +566,8 @@ static const Fact *call_member(Checker *c, Env *e, Node *callee, Call *call, int
 {
     const char *name = callee->member.name;
     const Fact *receiver = check_expr(c, e, callee->member.value);
+    if (!name)
+        return NULL;
     bool module = receiver && (receiver->kind == FACT_FILE || receiver->kind == FACT_STANDARD);
     bool member = receiver && receiver->kind == FACT_OBJECT &&
                   (object_field(receiver, name) || model_method(receiver, name));

@@ -215,7 +215,7 @@ static bool ask_member(Checker *c, const World *world, void *to, int n, Value *r
 const Fact *check_member(Checker *c, Env *e, const Fact *of, const char *name, Span span)
 {
     const Fact *result = NULL;
-    if (!of)
+    if (!of || !name)         /* what stands behind the point was no name */
         return NULL;
     switch (of->kind) {
     case FACT_FILE: return file_member(c, e, of->file, name, span);

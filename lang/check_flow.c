@@ -216,7 +216,7 @@ static void survey_target(Survey *s, Node *target, bool names)
 {
     for (; target->kind == NODE_INDEX || target->kind == NODE_MEMBER;
          target = target->kind == NODE_INDEX ? target->index.value : target->member.value)
-        if (target->kind == NODE_MEMBER)
+        if (target->kind == NODE_MEMBER && target->member.name)
             survey_stored(s, target->member.name);
     if (target->kind == NODE_NAME && names)
         survey_name(s, target->name);
