@@ -299,6 +299,7 @@ void compile_parameters(Fn *fn, int count, const Parameter *parameters, int firs
     p->simple = true;
     for (int i = 0; i < count; i++) {
         const Parameter *parameter = &parameters[i];
+        refuse_self(fn, parameter->name, parameter->span);
         p->params[i] = (ParameterInfo){.name = compile_name(fn->c, parameter->name),
                                        .has_default = parameter->fallback != NULL, .rest = parameter->rest,
                                        .named_rest = parameter->named_rest};

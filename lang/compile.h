@@ -115,6 +115,8 @@ typedef enum NameKind { NAME_LOCAL, NAME_FIELD, NAME_CAPTURE, NAME_LATE, NAME_GL
 typedef struct NameRef { NameKind kind; int reg; int index; uint32_t slot; bool tracked, is_function; } NameRef;
 NameRef resolve(Fn *fn, const char *name, Span span);
 Binding *bind(Fn *fn, const char *name, int reg, bool tracked);
+/* Whether the name is that of the object inside a model, which nothing else may bear: an error that says so. */
+bool refuse_self(Fn *fn, const char *name, Span span);
 void collect_locals(Fn *fn, Node *body);                               /* binds every name that [body] assigns */
 typedef void NodeVisit(Node *node, void *to);
 void node_children(Node *node, NodeVisit *visit, void *to);            /* not into functions and models */

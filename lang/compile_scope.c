@@ -16,6 +16,15 @@ Binding *bind(Fn *fn, const char *name, int reg, bool tracked)
     return binding;
 }
 
+bool refuse_self(Fn *fn, const char *name, Span span)
+{
+    if (!fn->model || strcmp(name, "self") != 0)
+        return false;
+    compile_error(fn->c, span, "give the variable another name; fields are written as self.x = e",
+                  "self is the object, and stays it");
+    return true;
+}
+
 /* ---- walking the tree ---- */
 
 static void visit_list(const NodeList *list, NodeVisit *visit, void *to)

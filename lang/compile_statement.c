@@ -21,6 +21,8 @@ static void field_error(Fn *fn, const char *name, Span span)
 
 static void assign_name(Fn *fn, const char *name, int reg, Span span)
 {
+    if (refuse_self(fn, name, span))
+        return;
     name = compile_name(fn->c, name);
     NameRef ref = resolve(fn, name, span);
     switch (ref.kind) {
@@ -64,8 +66,10 @@ typedef struct PathRoot { Opcode op; int reg; bool is_field; int field; uint32_t
 /* `self.x…` in a method: the path starts at the field. */
 static bool self_root(Fn *fn, Node *first, PathRoot *root)
 {
-    if (!fn->model || first->kind != NODE_MEMBER)
+    if (first->kind != NODE_MEMBER) {
+        compile_error(fn->c, first->span, "fields are written as self.x = e", "self is an object and has no items");
         return false;
+    }
     const char *name = compile_name(fn->c, first->member.name);
     int field = model_field(fn->model, name);
     if (field < 0) {
@@ -298,7 +302,7 @@ static void assignment(Fn *fn, Node *node)
 
 void bind_target(Fn *fn, Node *target)
 {
-    if (target->kind == NODE_NAME)
+    if (target->kind == NODE_NAME && !refuse_self(fn, target->name, target->span))
         bind(fn, compile_name(fn->c, target->name), temp(fn), false);
     else if (target->kind == NODE_SPREAD)
         bind_target(fn, target->unary.child);
@@ -497,7 +501,7 @@ static void catch_part(Fn *fn, Node *node, int want)
     block(fn, node->attempt.body, want);
     Flow after = fn->flow;
     int error = begin_handler(fn, &guard, before, &end, node->span);
-    if (node->attempt.name)
+    if (node->attempt.name && !refuse_self(fn, node->attempt.name, node->span))
         bind(fn, compile_name(fn->c, node->attempt.name), error, false);
     block(fn, node->attempt.handler, want);
     fn->n_bindings = n_bindings;

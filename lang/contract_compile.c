@@ -42,6 +42,7 @@ static int find_name(Maker *m, const char *written, bool forced, bool pack, Span
 {
     Contract *c = m->contract;
     const char *name = compile_name(m->fn->c, written);
+    refuse_self(m->fn, written, span);
     for (int i = 0; i < c->n_names; i++)
         if (c->names[i].name == name && (c->names[i].source == NAME_PRESET) == forced)
             return i;
