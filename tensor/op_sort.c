@@ -21,7 +21,7 @@ typedef struct SortJob {
     char *values;             /* NULL: not wanted */
     int64_t *indices;
     Pair *work;               /* two rows for every group */
-    const atomic_uint *flags; /* a long row looks for an interrupt between its passes */
+    const atomic_uint *flags; /* a long row looks for an interrupt on its way */
 } SortJob;
 
 static uint64_t float_key(double x, bool descending)
@@ -58,15 +58,21 @@ static void insert_sort(Pair *p, int64_t n)
     }
 }
 
+#define LOOK_EVERY ((int64_t)1 << 20)     /* items moved between two looks for an interrupt */
+
+static bool is_stopped(const atomic_uint *flags)
+{
+    return flags && atomic_load_explicit(flags, memory_order_relaxed);
+}
+
 /* Sorts p[0..n) by key, eight bits at a time from the lowest; bytes that all keys share are passed over. Returns where
-   the result stands: [p] or [other]. */
+   the result stands: [p] or [other]; after an interrupt, where they stand in some order. */
 static Pair *radix_sort(Pair *p, Pair *other, int64_t n, const atomic_uint *flags)
 {
     uint64_t differ = 0;
     for (int64_t i = 1; i < n; i++) differ |= p[i].key ^ p[0].key;
     for (int shift = 0; shift < 64; shift += 8) {
         if ((differ >> shift & 255) == 0) continue;
-        if (flags && atomic_load_explicit(flags, memory_order_relaxed)) break;
         int64_t start[256] = { 0 }, at = 0;
         for (int64_t i = 0; i < n; i++) start[p[i].key >> shift & 255]++;
         for (int k = 0; k < 256; k++) {
@@ -74,7 +80,10 @@ static Pair *radix_sort(Pair *p, Pair *other, int64_t n, const atomic_uint *flag
             start[k] = at;
             at += count;
         }
-        for (int64_t i = 0; i < n; i++) other[start[p[i].key >> shift & 255]++] = p[i];
+        for (int64_t i = 0; i < n; i++) {
+            if (i % LOOK_EVERY == 0 && is_stopped(flags)) return p;
+            other[start[p[i].key >> shift & 255]++] = p[i];
+        }
         Pair *swap = p;
         p = other;
         other = swap;
@@ -129,7 +138,6 @@ static Narrow *radix_narrow(Narrow *p, Narrow *other, int64_t n, const atomic_ui
     for (int64_t i = 0; i < n; i++)
         for (int d = 0; d < DIGITS; d++) start[d][p[i].key >> d * DIGIT & ((1 << DIGIT) - 1)]++;
     for (int d = 0; d < DIGITS; d++) {
-        if (flags && atomic_load_explicit(flags, memory_order_relaxed)) break;
         if (start[d][p[0].key >> d * DIGIT & ((1 << DIGIT) - 1)] == (uint32_t)n) continue;
         uint32_t at = 0;
         for (int k = 0; k < 1 << DIGIT; k++) {
@@ -137,7 +145,10 @@ static Narrow *radix_narrow(Narrow *p, Narrow *other, int64_t n, const atomic_ui
             start[d][k] = at;
             at += count;
         }
-        for (int64_t i = 0; i < n; i++) other[start[d][p[i].key >> d * DIGIT & ((1 << DIGIT) - 1)]++] = p[i];
+        for (int64_t i = 0; i < n; i++) {
+            if (i % LOOK_EVERY == 0 && is_stopped(flags)) return p;
+            other[start[d][p[i].key >> d * DIGIT & ((1 << DIGIT) - 1)]++] = p[i];
+        }
         Narrow *swap = p;
         p = other;
         other = swap;
@@ -173,6 +184,7 @@ static bool sort_narrow(const SortJob *job, const char *x, Narrow *work, int64_t
     uint64_t low;
     if (job->n > UINT32_MAX || !narrow_keys(job, x, work, &low)) return false;
     const Narrow *order = radix_narrow(work, work + job->n, job->n, job->flags);
+    if (is_stopped(job->flags)) return true;      /* nobody will look at it */
     int64_t *to = job->indices + row * job->keep;
     for (int64_t i = 0; i < job->keep; i++) to[i] = order[i].index;
     if (job->values) narrow_values(job, x, order, low, job->values + row * job->keep * job->size);
