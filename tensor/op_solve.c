@@ -167,6 +167,15 @@ bool inv_run(OpCall *call)
 /* b and what came of it as matrices: a vector is a column. */
 static Tensor *as_columns(Scope *s, Tensor *x, bool vector) { return vector ? s_unsqueeze(s, x, -1) : x; }
 
+/* The gradient of b from that of its columns. */
+static bool columns_grad(GradCall *g, Tensor *db, bool vector)
+{
+    if (!g->wants[1]) return true;
+    Tensor *rows = vector ? s_reshape(g->s, db, g->out_spec[0].ndim, g->out_spec[0].shape) : db;
+    g->dx[1] = s_sum_to(g->s, rows, &g->in_spec[1]);
+    return g->dx[1] != NULL;
+}
+
 bool solve_grad(GradCall *g)
 {
     Scope *s = g->s;
@@ -177,12 +186,7 @@ bool solve_grad(GradCall *g)
         g->dx[0] = s_sum_to(s, s_neg(s, s_matmul(s, db, flipped(s, x))), &g->in_spec[0]);
         if (g->dx[0] == NULL) return false;
     }
-    if (g->wants[1]) {
-        Tensor *rows = vector ? s_reshape(s, db, g->out_spec[0].ndim, g->out_spec[0].shape) : db;
-        g->dx[1] = s_sum_to(s, rows, &g->in_spec[1]);
-        if (g->dx[1] == NULL) return false;
-    }
-    return true;
+    return columns_grad(g, db, vector);
 }
 
 static Tensor *triangle(Scope *s, Tensor *x, bool upper, int k)
@@ -210,12 +214,7 @@ bool triangular_solve_grad(GradCall *g)
         g->dx[0] = s_sum_to(s, product, &g->in_spec[0]);
         if (g->dx[0] == NULL) return false;
     }
-    if (g->wants[1]) {
-        Tensor *rows = vector ? s_reshape(s, db, g->out_spec[0].ndim, g->out_spec[0].shape) : db;
-        g->dx[1] = s_sum_to(s, rows, &g->in_spec[1]);
-        if (g->dx[1] == NULL) return false;
-    }
-    return true;
+    return columns_grad(g, db, vector);
 }
 
 bool inv_grad(GradCall *g)

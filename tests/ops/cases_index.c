@@ -156,21 +156,6 @@ static void ref_gather(Ref *r)
     }
 }
 
-static void ref_scatter_add(Ref *r)
-{
-    const Array *x = r->in[0], *index = r->in[1], *src = r->in[2];
-    int axis = ref_axis(r, "axis", x->ndim);
-    int64_t place[TENSOR_MAX_DIMS];
-    double *v = ref_like(r, x->dtype, x);
-    for (int64_t i = 0; i < x->size; i++)
-        v[i] = x->v[i];
-    for (int64_t i = 0; i < index->size; i++) {
-        ref_place(index, i, place);
-        place[axis] = (int64_t)index->v[i] + (index->v[i] < 0 ? x->shape[axis] : 0);
-        v[ref_index(x, place)] += src->v[i];
-    }
-}
-
 /* ---- masks ---- */
 
 static void ref_masked_fill(Ref *r)
@@ -257,11 +242,6 @@ const Case cases_index[] = {
     {"gather", "x[5,1] i64[0,1](0,4)", "axis=0", .reference = ref_gather},
     {"gather", "x[5,3] i64[5](0,2)", "axis=0", .error = ERROR_shape},
     {"gather", "x[5] i64[1](5,5)", "axis=0", .error = ERROR_index},
-    {"scatter_add", "x[5,3] i64[5,2](0,2) x[5,2]", "axis=1", .reference = ref_scatter_add, .only = ACCUMULATES},
-    {"scatter_add", "x[3,2] i64[6,2](0,2) x[6,2]", "axis=0", .reference = ref_scatter_add, .only = ACCUMULATES},
-    {"scatter_add", "x[1] i64[0](0,0) x[0]", "axis=0", .reference = ref_scatter_add, .only = ACCUMULATES},
-    {"scatter_add", "x[3] i64[2](0,2) x[3]", "axis=0", .error = ERROR_shape},
-    {"scatter_add", "x[3] i64[1](3,3) x[1]", "axis=0", .error = ERROR_index},
     {"masked_fill", "x[3,4] bool[3,4]", "value=1", .reference = ref_masked_fill},
     {"masked_fill", "x[2,3,4] bool[3,1]", "value=0", .reference = ref_masked_fill},
     {"masked_fill", "x[0,1] bool[1]", "value=1", .reference = ref_masked_fill},

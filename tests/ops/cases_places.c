@@ -12,6 +12,7 @@ typedef double Meet(double old, double new);
 
 static double meet_put(double old, double new) { (void)old; return new; }
 static double meet_prod(double old, double new) { return old * new; }
+static double meet_add(double old, double new) { return old + new; }
 static double meet_max(double old, double new) { return isnan(old) || isnan(new) ? (double)NAN : fmax(old, new); }
 static double meet_min(double old, double new) { return isnan(old) || isnan(new) ? (double)NAN : fmin(old, new); }
 
@@ -32,6 +33,7 @@ static void scatter(Ref *r, Meet *meet)
 }
 
 static void ref_scatter(Ref *r) { scatter(r, meet_put); }
+static void ref_scatter_add(Ref *r) { scatter(r, meet_add); }
 static void ref_scatter_prod(Ref *r) { scatter(r, meet_prod); }
 static void ref_scatter_max(Ref *r) { scatter(r, meet_max); }
 static void ref_scatter_min(Ref *r) { scatter(r, meet_min); }
@@ -170,8 +172,15 @@ static void ref_diagonal_axes(Ref *r)
     {name, "x[3] i64[1](3,3) x[1]", "axis=0", .error = ERROR_index},                                                   \
     {name, "x[300,90] i64[300,40](0,89) x[300,40]", "axis=1", .reference = fn, .big = true}
 
+#define SUMS "i32 i64 f32 f64"     /* sums of bools and u8 are not asked for here */
+
 const Case cases_places[] = {
     SCATTERS("scatter", ref_scatter),
+    {"scatter_add", "x[5,3] i64[5,2](0,2) x[5,2]", "axis=1", .reference = ref_scatter_add, .only = SUMS},
+    {"scatter_add", "x[3,2] i64[6,2](0,2) x[6,2]", "axis=0", .reference = ref_scatter_add, .only = SUMS},
+    {"scatter_add", "x[1] i64[0](0,0) x[0]", "axis=0", .reference = ref_scatter_add, .only = SUMS},
+    {"scatter_add", "x[3] i64[2](0,2) x[3]", "axis=0", .error = ERROR_shape},
+    {"scatter_add", "x[3] i64[1](3,3) x[1]", "axis=0", .error = ERROR_index},
     SCATTERS("scatter_prod", ref_scatter_prod),
     {"scatter_prod", "x[4]z i64[6](0,3) x[6]zz", "axis=0", .reference = ref_scatter_prod, .only = FLOATS,
      .no_second = true /* at a zero the rest counts as constant */},
