@@ -92,6 +92,24 @@ char *session_format(const SessionConfig *config, const char *name, const char *
 typedef enum Completeness { CODE_COMPLETE, CODE_INCOMPLETE, CODE_INVALID } Completeness;
 Completeness session_is_complete(Session *session, const char *text, size_t length, int *indent);
 
+/* What an editor colours: spans of a text in its order, malloc'ed; the text may be unfinished, wrong or broken (then what
+   lies behind the break has none). NULL: memory is out. */
+typedef enum HighlightKind {
+    HIGHLIGHT_KEYWORD, HIGHLIGHT_CONSTANT, HIGHLIGHT_NUMBER, HIGHLIGHT_STRING, HIGHLIGHT_COMMENT, HIGHLIGHT_NAME,
+    HIGHLIGHT_CALL,            /* a name before ( */
+    HIGHLIGHT_DECLARED,        /* the name of a fn or model */
+    HIGHLIGHT_OPERATOR, HIGHLIGHT_BRACKET,
+    HIGHLIGHT_COMMAND,         /* :word or ? in front */
+    HIGHLIGHT_WRONG,           /* no token, or a bracket that closes nothing */
+    HIGHLIGHT_KINDS
+} HighlightKind;
+typedef struct Highlight {
+    size_t start, end;
+    HighlightKind kind;
+    int partner;               /* of a bracket: the span of the one it matches; else -1 */
+} Highlight;
+Highlight *language_highlight(const char *text, size_t length, int *count);
+
 typedef struct Completion { char *text; char *kind; char *detail; } Completion;   /* kind: function, variable, module … */
 typedef struct Completions { size_t start, end; int count; Completion *at; } Completions;
 bool session_complete(Session *session, const char *text, size_t length, size_t cursor, Completions *out);

@@ -309,6 +309,39 @@ static void test_check(void)
     session_free(s);
 }
 
+/* Each span as its kind's letter and its text; brackets with the distance to their partner. */
+static void expect_highlight(const char *code, const char *wanted)
+{
+    static const char letters[] = "kcns#vfdo(:!";
+    char found[1024] = "";
+    int count, used = 0;
+    Highlight *spans = language_highlight(code, strlen(code), &count);
+    for (int i = 0; spans && i < count; i++) {
+        used += snprintf(found + used, sizeof found - (size_t)used, "%s%c%.*s", i ? " " : "", letters[spans[i].kind],
+                         (int)(spans[i].end - spans[i].start), code + spans[i].start);
+        if (spans[i].partner >= 0) used += snprintf(found + used, sizeof found - (size_t)used, "%+d", spans[i].partner - i);
+    }
+    free(spans);
+    if (!tap_ok(strcmp(found, wanted) == 0, "colours of %s", code)) tap_note("%s", found);
+}
+
+static void test_highlight(void)
+{
+    expect_highlight("fn f(x) = x + 1", "kfn df ((+2 vx ()-2 o= vx o+ n1");
+    expect_highlight("model M(n) { param w", "kmodel dM ((+2 vn ()-2 ({ kparam vw");
+    expect_highlight("model = use.x", "vmodel o= vuse o. vx");
+    expect_highlight("use \"a.tsr\" as b # why", "kuse s\"a.tsr\" kas vb ## why");
+    expect_highlight("print(\"a{b:.2f}c\"", "fprint (( s\"a o{ vb s:.2f o} sc\"");
+    expect_highlight("\"open {x", "s\"open  o{ vx");
+    expect_highlight("'raw", "s'raw");
+    expect_highlight("true ) x.for $ é 漢", "ctrue !) vx o. vfor !$ vé v漢");
+    expect_highlight(":time f(1)", "::time ff ((+2 n1 ()-2");
+    expect_highlight("?nn.Linear", ":? vnn o. vLinear");
+    expect_highlight("ok \xff x", "vok");
+    expect_highlight("{\n# one\n}  # two", "({+2 ## one (}-2 ## two");
+    expect_highlight("", "");
+}
+
 int main(void)
 {
     test_eval();
@@ -317,6 +350,7 @@ int main(void)
     test_assist();
     test_options();
     test_check();
+    test_highlight();
     test_abandoned();
     tap_ok(session_live_objects() == 0, "nothing is alive after the last session (%lld)", session_live_objects());
     return tap_end();

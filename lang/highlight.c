@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What an editor colours: the lexer's own tokens as spans of kinds, of any text, finished or not. Comments, which are no
+   tokens, are found between them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "lang.h"
+#include "lex.h"
+#include "utf8.h"
+
+typedef struct Spans {
+    Highlight *at;
+    int count, room;
+    bool failed;
+} Spans;
+
+static void add(Spans *spans, size_t start, size_t end, HighlightKind kind)
+{
+    if (spans->failed || start >= end) return;
+    if (spans->count == spans->room) {
+        int room = spans->room * 2;
+        Highlight *wider = realloc(spans->at, (size_t)room * sizeof *wider);
+        if (!wider) {
+            spans->failed = true;
+            return;
+        }
+        spans->at = wider;
+        spans->room = room;
+    }
+    spans->at[spans->count++] = (Highlight){start, end, kind, -1};
+}
+
+/* The words that are keywords only where a name or a string follows them. */
+static bool is_header(const Tokens *tokens, int at)
+{
+    static const char *const words[] = {"as", "buffer", "model", "option", "param", "test", "use"};
+    const Token *next = &tokens->at[at + 1];
+    bool named = next->kind == TOKEN_NAME || next->kind == TOKEN_STRING;
+    if (!named || next->first || (at > 0 && tokens->at[at - 1].kind == TOKEN_DOT)) return false;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcmp(tokens->at[at].name, words[i]) == 0) return true;
+    return false;
+}
+
+static HighlightKind name_kind(const Tokens *tokens, int at, const char *text)
+{
+    const Token *before = at > 0 ? &tokens->at[at - 1] : NULL;
+    if (is_header(tokens, at)) return HIGHLIGHT_KEYWORD;
+    if (before && !tokens->at[at].first
+        && (before->kind == TOKEN_FN || (before->kind == TOKEN_NAME && strcmp(before->name, "model") == 0)))
+        return HIGHLIGHT_DECLARED;
+    return text[tokens->at[at].span.end] == '(' ? HIGHLIGHT_CALL : HIGHLIGHT_NAME;
+}
+
+static HighlightKind kind_of(const Tokens *tokens, int at, const char *text)
+{
+    TokenKind kind = (TokenKind)tokens->at[at].kind;
+    switch (kind) {
+    case TOKEN_BAD: return HIGHLIGHT_WRONG;
+    case TOKEN_NAME: return name_kind(tokens, at, text);
+    case TOKEN_INT: case TOKEN_FLOAT: return HIGHLIGHT_NUMBER;
+    case TOKEN_STRING: case TOKEN_FORMAT_SPEC: return HIGHLIGHT_STRING;
+    case TOKEN_TRUE: case TOKEN_FALSE: case TOKEN_NONE: case TOKEN_DONE: return HIGHLIGHT_CONSTANT;
+    case TOKEN_LPAREN: case TOKEN_LBRACKET: case TOKEN_LBRACE: return HIGHLIGHT_BRACKET;
+    case TOKEN_RPAREN: case TOKEN_RBRACKET: case TOKEN_RBRACE:
+        return tokens->at[at].partner < 0 ? HIGHLIGHT_WRONG : HIGHLIGHT_BRACKET;
+    default: break;
+    }
+    bool member = token_info[kind].keyword && at > 0 && tokens->at[at - 1].kind == TOKEN_DOT;
+    return member ? HIGHLIGHT_NAME : token_info[kind].keyword ? HIGHLIGHT_KEYWORD : HIGHLIGHT_OPERATOR;
+}
+
+/* A piece of a string with {…}: its braces are code. */
+static void add_piece(Spans *spans, const Token *token, const char *text)
+{
+    size_t start = token->span.start, end = token->span.end;
+    if (start < end && token->kind != TOKEN_FORMAT_START && text[start] == '}')
+        add(spans, start, start + 1, HIGHLIGHT_OPERATOR), start++;
+    bool opens = start < end && token->kind != TOKEN_FORMAT_END;
+    add(spans, start, end - opens, HIGHLIGHT_STRING);
+    if (opens) add(spans, end - 1, end, HIGHLIGHT_OPERATOR);
+}
+
+static void add_comment(Spans *spans, const char *text, size_t start, size_t end)
+{
+    while (start < end) {
+        const char *mark = memchr(text + start, '#', end - start);
+        if (!mark) return;
+        size_t first = (size_t)(mark - text), last = first;
+        while (last < end && text[last] != '\n') last++;
+        add(spans, first, last, HIGHLIGHT_COMMENT);
+        start = last;
+    }
+}
+
+/* [span_of]: for each token the span it became, to join brackets. */
+static void add_tokens(Spans *spans, const Tokens *tokens, const char *text, int *span_of)
+{
+    size_t end = 0;
+    for (int i = 0; i < tokens->count; i++) {
+        const Token *token = &tokens->at[i];
+        add_comment(spans, text, end, token->span.start);
+        end = token->span.end > end ? token->span.end : end;
+        span_of[i] = spans->count;
+        if (token->kind == TOKEN_END) break;
+        if (token->kind >= TOKEN_FORMAT_START && token->kind <= TOKEN_FORMAT_END) add_piece(spans, token, text);
+        else add(spans, token->span.start, token->span.end, kind_of(tokens, i, text));
+    }
+    for (int i = 0; i < tokens->count && !spans->failed; i++)
+        if (tokens->at[i].partner >= 0) spans->at[span_of[i]].partner = span_of[tokens->at[i].partner];
+}
+
+/* [spans] may hold some already. */
+static void add_code(Spans *spans, const char *text, size_t length)
+{
+    Source *source = source_new("", text, length, false);
+    Parse parse = {.source = source, .arena = arena_new()};
+    Tokens tokens = {0};
+    int open_lines, *span_of = NULL;
+    spans->failed = !source || !parse.arena || !lex_source(&parse, &tokens, &open_lines)
+                    || !(span_of = calloc((size_t)tokens.count, sizeof *span_of));
+    if (!spans->failed) add_tokens(spans, &tokens, source->text, span_of);
+    free(span_of);
+    free(tokens.at);
+    arena_free(parse.arena);
+    source_release(source);
+}
+
+/* `:word` or `?` in front of a line, or 0. */
+static size_t command_length(const char *text, size_t length)
+{
+    size_t end = 1;
+    if (length == 0 || (text[0] != ':' && text[0] != '?')) return 0;
+    while (end < length && (text[end] == '?' || (text[0] == ':' && text[end] >= 'a' && text[end] <= 'z'))) end++;
+    return end;
+}
+
+Highlight *language_highlight(const char *text, size_t length, int *count)
+{
+    Spans spans = {.room = 64};
+    spans.at = calloc((size_t)spans.room, sizeof *spans.at);
+    *count = 0;
+    if (!spans.at) return NULL;
+    const char *zero = memchr(text, 0, length);
+    length = utf8_check(text, zero ? (size_t)(zero - text) : length);
+    size_t command = command_length(text, length);
+    add(&spans, 0, command, HIGHLIGHT_COMMAND);
+    int first = spans.count;
+    add_code(&spans, text + command, length - command);
+    for (int i = first; i < spans.count; i++) {
+        spans.at[i].start += command;
+        spans.at[i].end += command;
+    }
+    if (!spans.failed) {
+        *count = spans.count;
+        return spans.at;
+    }
+    free(spans.at);
+    return NULL;
+}
