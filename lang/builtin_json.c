@@ -99,9 +99,14 @@ static bool parse(Vm *vm, const char *function, const char *what, const char *te
     return false;
 }
 
+bool json_read(Vm *vm, const char *function, const char *text, size_t length, Value *result)
+{
+    return parse(vm, function, "", text, length, 1, result);
+}
+
 bool native_parse_json(Vm *vm, const Value *args, Value *result)
 {
-    return parse(vm, "parse_json", "", args[0].string->text, args[0].string->length, 1, result);
+    return json_read(vm, "parse_json", args[0].string->text, args[0].string->length, result);
 }
 
 /* ---- writing ---- */
@@ -292,6 +297,11 @@ static bool write_json(Vm *vm, const char *function, Value v, int indent, Text *
     bool memory = out->failed || w.where.failed;
     text_free(&w.where);
     return fine && (!memory || vm_out_of_memory(vm));
+}
+
+bool json_write(Vm *vm, const char *function, Value v, Text *out)
+{
+    return write_json(vm, function, v, 0, out);
 }
 
 bool native_to_json(Vm *vm, const Value *args, Value *result)

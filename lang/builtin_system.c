@@ -69,16 +69,26 @@ bool native_env(Vm *vm, const Value *args, Value *result)
     return true;
 }
 
-bool native_input(Vm *vm, const Value *args, Value *result)
+static bool ask(Vm *vm, const char *function, const char *prompt, bool secret, Value *result)
 {
     const SessionConfig *config = vm_config(vm);
-    if (!config || !config->input) return vm_fail(vm, ERROR_io, "input", "there is nobody to ask");
-    char *line = config->input(config->user, args[0].string->text);
+    if (!config || !config->input) return vm_fail(vm, ERROR_io, function, "there is nobody to ask");
+    char *line = config->input(config->user, prompt, secret);
     *result = VALUE_NONE;
-    if (!line) return true;
+    if (!line) return !tensor_interrupted(vm_tensors(vm));
     Value string = string_from(line);
     free(line);
     return native_give(vm, string, result);
+}
+
+bool native_input(Vm *vm, const Value *args, Value *result)
+{
+    return ask(vm, "input", args[0].string->text, false, result);
+}
+
+bool native_password(Vm *vm, const Value *args, Value *result)
+{
+    return ask(vm, "password", args[0].string->text, true, result);
 }
 
 bool native_seed(Vm *vm, const Value *args, Value *result)

@@ -73,6 +73,8 @@ void vm_free(Vm *vm)
     text_free(&vm->scratch);
     regex_cache_free(vm->native_state.regex);
     value_release(vm->native_state.places);
+    value_release(vm->native_state.comms);
+    value_release(vm->native_state.comm_targets);
     names_free(vm->names);
     free(vm);
 }

@@ -181,28 +181,52 @@ void display_send(Vm *vm, const Display *display)
     vm_output(vm, OUTPUT_OUT, "\n", 1);
 }
 
-/* The number of the user's name for a place; *known: something is shown there already. */
-static bool place_number(Vm *vm, Value name, int *number, bool *known)
+/* The number of the user's name for a place, 0 where nothing is shown by it. */
+static int place_find(Vm *vm, Value name)
 {
-    Value *places = &vm_native_state(vm)->places, found;
-    if (places->tag != TAG_MAP) *places = map_new();
-    if (places->tag != TAG_MAP) return vm_out_of_memory(vm);
-    *known = map_get_text(places->map, name.string->text, &found);
-    *number = *known ? (int)found.i : (int)places->map->count + 1;
-    return *known || map_set_take(places->map, name, value_int(*number)) || vm_out_of_memory(vm);
+    Value places = vm_native_state(vm)->places, found;
+    return places.tag == TAG_MAP && map_get_text(places.map, name.string->text, &found) ? (int)found.i : 0;
+}
+
+/* A new place of that name; 0 with the error set. */
+static int place_new(Vm *vm, Value name)
+{
+    NativeState *state = vm_native_state(vm);
+    if (state->places.tag != TAG_MAP) state->places = map_new();
+    if (state->places.tag == TAG_MAP && map_set_take(state->places.map, name, value_int(state->n_places + 1)))
+        return ++state->n_places;
+    vm_out_of_memory(vm);
+    return 0;
+}
+
+/* [number] 0: in no place. */
+static bool show(Vm *vm, Value v, int number, bool update)
+{
+    Display *display = display_of(vm, v, display_forms(vm));
+    if (!display) return false;
+    display->id = number;
+    display->update = update;
+    display_send(vm, display);
+    display_free(display);
+    return true;
 }
 
 bool native_display(Vm *vm, const Value *args, Value *result)
 {
-    int number = 0;
-    bool known = false;
     *result = VALUE_NONE;
-    if (args[1].tag == TAG_STRING && !place_number(vm, args[1], &number, &known)) return false;
-    Display *display = display_of(vm, args[0], display_forms(vm));
-    if (!display) return false;
-    display->id = number;
-    display->update = known;
-    display_send(vm, display);
-    display_free(display);
-    return true;
+    if (args[1].tag != TAG_STRING) return show(vm, args[0], 0, false);
+    int number = place_find(vm, args[1]);
+    bool update = number > vm_native_state(vm)->old_places;    /* a cell that runs again shows anew */
+    if (!update) number = place_new(vm, args[1]);
+    return number && show(vm, args[0], number, update);
+}
+
+bool native_update_display(Vm *vm, const Value *args, Value *result)
+{
+    int number = place_find(vm, args[1]);
+    *result = VALUE_NONE;
+    if (number) return show(vm, args[0], number, true);
+    vm_fail(vm, ERROR_value, "update_display", "nothing is shown by the name \"%.80s\"", args[1].string->text);
+    error_hint(&vm_tensors(vm)->error, "display(x, \"%.80s\") shows it first", args[1].string->text);
+    return false;
 }

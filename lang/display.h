@@ -15,5 +15,7 @@ const char *display_forms(Vm *vm);                         /* what the front end
 void display_free(Display *display);
 /* Hands it to the front end, or writes its text where there is no callback. */
 void display_send(Vm *vm, const Display *display);
+/* Calls the handler of a comm's message (builtin_notebook.c); *known: there is one. */
+bool comm_receive(Vm *vm, const CommMessage *message, bool *known);
 
 #endif

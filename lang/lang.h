@@ -35,13 +35,32 @@ typedef struct Display {
     bool update;
 } Display;
 
+/* A message of a comm: a channel between code and a front end's page. Data is JSON. */
+typedef enum CommEvent { COMM_OPEN, COMM_MESSAGE, COMM_CLOSE } CommEvent;
+typedef struct CommBuffer { const void *at; size_t length; } CommBuffer;
+typedef struct CommMessage {
+    CommEvent event;
+    const char *id;
+    const char *target;       /* COMM_OPEN: whom it is for */
+    const char *data;
+    size_t length;
+    int n_buffers;
+    const CommBuffer *buffer;
+} CommMessage;
+
 typedef struct SessionConfig {
     void *user;                                                            /* passed to every callback */
     void (*output)(void *user, OutputStream stream, const char *text, size_t length);
     void (*progress)(void *user, const ProgressState *state);              /* NULL: silent */
     void (*display)(void *user, const Display *display);                   /* NULL: its text goes to output */
     const char *forms;                                                     /* mime types it can show besides text, by spaces */
-    char *(*input)(void *user, const char *prompt);                        /* malloc'ed line or NULL at the end; may be NULL */
+    /* malloc'ed line or NULL at the end; may be NULL. [secret]: what is typed must not be seen. */
+    char *(*input)(void *user, const char *prompt, bool secret);
+    /* NULL: nothing happens. Removes what the cell has shown, with [wait] only when the next thing is shown. */
+    void (*clear)(void *user, bool wait);
+    void (*page)(void *user, const Display *display);                      /* a long text to read; NULL: display */
+    void (*next_input)(void *user, const char *text, bool replace);        /* what the user edits next; NULL: page */
+    void (*comm)(void *user, const CommMessage *message);                  /* to the page; NULL: there is none */
     const char *library;                                                   /* read library sources from here; NULL: embedded */
     int width;                                                             /* columns for tables; 0: 80 */
     bool color;
@@ -88,6 +107,10 @@ const char *session_embedded(const char *path, size_t *length);
    else does. NULL: a syntax error, or no memory; *result says it. Needs no session, only the config's colour. */
 char *session_format(const SessionConfig *config, const char *name, const char *text, size_t length, size_t *made,
                      EvalResult *result);
+
+/* Hands a page's message to the handler that the language registered for its target. *known: false, and nothing was run,
+   where there is none. Output goes to the callbacks. */
+EvalStatus session_comm(Session *session, const CommMessage *message, bool *known, EvalResult *result);
 
 typedef enum Completeness { CODE_COMPLETE, CODE_INCOMPLETE, CODE_INVALID } Completeness;
 Completeness session_is_complete(Session *session, const char *text, size_t length, int *indent);

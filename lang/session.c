@@ -187,12 +187,26 @@ static EvalStatus run_text(Session *session, const char *name, const char *text,
     return status;
 }
 
+/* Names given to display() before stand for other places from here on. */
+static void begin_evaluation(Session *session, EvalResult *result)
+{
+    NativeState *state = &session->vm->native_state;
+    *result = (EvalResult){0};
+    state->old_places = state->n_places;
+    atomic_store(&session->vm->flags, 0);
+}
+
 EvalStatus session_eval(Session *session, const char *name, const char *text, size_t length, EvalMode mode,
                         EvalResult *result)
 {
-    *result = (EvalResult){0};
-    atomic_store(&session->vm->flags, 0);
+    begin_evaluation(session, result);
     return run_text(session, name, text, length, mode, result, NULL);
+}
+
+EvalStatus session_comm(Session *session, const CommMessage *message, bool *known, EvalResult *result)
+{
+    begin_evaluation(session, result);
+    return comm_receive(session->vm, message, known) ? (result->status = EVAL_OK) : fail(session, result);
 }
 
 const char *session_embedded(const char *path, size_t *length)

@@ -12,6 +12,8 @@ bool path_write_bytes(Vm *vm, const char *function, const char *path, bool at_en
 /* The module `data`, or NULL with the error set (builtin_json.c). */
 const struct DataModule *data_module(Vm *vm);
 
+bool json_read(Vm *vm, const char *function, const char *text, size_t length, Value *result);
+bool json_write(Vm *vm, const char *function, Value v, Text *out);         /* on one line */
 bool json_load(Vm *vm, const char *path, bool lines, Value *result);        /* lines: a list, one value a line */
 bool json_save(Vm *vm, Value v, const char *path, bool lines);
 bool csv_load(Vm *vm, const char *path, char separator, Value *result);

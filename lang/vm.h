@@ -60,6 +60,8 @@ typedef struct NativeState {
     int n_progress;                                        /* how many were ever begun */
     struct RegexCache *regex;                              /* compiled patterns (builtin_regex.c) */
     Value places;                                          /* map: names given to display() -> their numbers */
+    int n_places, old_places;                              /* numbers given out; of those, before this evaluation */
+    Value comms, comm_targets;                             /* maps: id, target -> handler (builtin_notebook.c) */
 } NativeState;
 NativeState *vm_native_state(Vm *vm);
 void regex_cache_free(struct RegexCache *cache);

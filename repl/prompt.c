@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "line.h"
@@ -98,13 +99,33 @@ static void open_lines(Program *program)
     free(history);
 }
 
-char *prompt_input(void *user, const char *prompt)
+/* With the terminal's echo off, past the editor: nothing of it is kept or shown. */
+static char *read_secret(const char *prompt)
+{
+    struct termios before, silent;
+    bool cancelled = false, terminal = tcgetattr(STDIN_FILENO, &before) == 0;
+    if (terminal) {
+        silent = before;
+        silent.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
+        silent.c_lflag |= ICANON | ISIG;
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+    }
+    char *line = plain_read(prompt, "", &cancelled);
+    if (!terminal) return line;
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+    if (!cancelled) putchar('\n');
+    fflush(stdout);
+    return line;
+}
+
+char *prompt_input(void *user, const char *prompt, bool secret)
 {
     Program *program = user;
     bool cancelled = false;
     screen_flush(&program->screen);
     screen_end_progress(&program->screen);
     if (!prompt) prompt = "";
+    if (secret) return read_secret(prompt);
     if (lines) return lines->read(prompt, "", &cancelled);
     return plain_read(prompt, "", &cancelled);
 }

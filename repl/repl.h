@@ -35,6 +35,6 @@ int format_run(Program *program, bool check, bool diff, int count, char **paths)
 
 /* The prompt, until the user leaves: the exit status. [input] for the language's input() while it runs. */
 int prompt_run(Program *program);
-char *prompt_input(void *program, const char *prompt);
+char *prompt_input(void *program, const char *prompt, bool secret);
 
 #endif

@@ -2,6 +2,7 @@
 /* The language through its public face: values that stay between evaluations, rendered errors, options of scripts,
    interrupts from another thread, completion, help, several sessions at once, and nothing alive at the end. */
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -118,6 +119,142 @@ static void test_display(void)
     tap_ok(result.display && result.display->count == 2 && result.display->form[1].length == 4 &&
            memcmp(result.display->form[1].data, "\211P\0G", 5) == 0, "the echo has all forms, bytes as they are");
     eval_result_clear(&result);
+    session_free(s);
+}
+
+static void test_display_names(void)
+{
+    SessionConfig config = {.output = output, .width = 80, .display = on_display};
+    Session *s = session_new(&config);
+    expect_display(s, "display(1, \"a\"); display(2, \"a\")", "1 text/plain=1;1+ text/plain=2;");
+    expect_display(s, "display(3, \"a\"); display(4, \"a\")", "2 text/plain=3;2+ text/plain=4;");
+    expect_display(s, "update_display(5, \"a\")", "2+ text/plain=5;");
+    expect_display(s, "display(6, \"b\"); display(7, \"a\")", "3 text/plain=6;4 text/plain=7;");
+    expect(s, "update_display(5, \"c\")", "[value]");
+    session_free(s);
+}
+
+static void test_forms(void)
+{
+    SessionConfig config = {.output = output, .width = 80, .display = on_display,
+                            .forms = "text/html text/markdown text/latex image/svg+xml application/vnd.vegalite.v5+json"};
+    Session *s = session_new(&config);
+    expect_display(s, "display(html(\"<b>a</b>\"))", "0 text/plain=a text/html=<b>a</b>;");
+    expect_display(s, "display(markdown(\"*a*\"))", "0 text/plain=*a* text/markdown=*a*;");
+    expect_display(s, "display(latex('$\\pi$'))", "0 text/plain=$\\pi$ text/latex=$\\pi$;");
+    expect_display(s, "display(svg(\"<svg/>\"))", "0 text/plain=svg of 6 characters image/svg+xml=<svg/>;");
+    expect_display(s, "display(vega({mark: {type: \"line\"}, data: {values: [{x: tensor([1])[0]}]}}))",
+                   "0 text/plain=vega-lite chart: line application/vnd.vegalite.v5+json="
+                   "{\"$schema\": \"https://vega.github.io/schema/vega-lite/v5.json\", \"mark\": {\"type\": \"line\"}, "
+                   "\"data\": {\"values\": [{\"x\": 1}]}};");
+    expect(s, "html(3)", "[type]");
+    expect(s, "vega({mark: x -> x})", "[value]");
+    expect(s, "html(\"<style>x {{}}</style><!-- no --><p>a &amp; b</p><table><tr><th>1</th><td>2<\")", "a & b\n1  2");
+    expect(s, "html(\"&nope; 1 < 2\")", "&nope; 1");
+    session_free(s);
+}
+
+/* ---- what a notebook offers ---- */
+
+static void add_event(const char *format, ...)
+{
+    va_list arguments;
+    size_t used = strlen(displayed);
+    va_start(arguments, format);
+    vsnprintf(displayed + used, sizeof displayed - used, format, arguments);
+    va_end(arguments);
+}
+
+static char *on_input(void *user, const char *prompt, bool secret)
+{
+    (void)user;
+    add_event("%s%s;", secret ? "secret " : "", prompt);
+    return strcmp(prompt, "end") == 0 ? NULL : strdup("typed");
+}
+
+static void on_clear(void *user, bool wait)
+{
+    (void)user;
+    add_event("clear%s;", wait ? " later" : "");
+}
+
+static void on_page(void *user, const Display *display)
+{
+    add_event("page ");
+    on_display(user, display);
+}
+
+static void on_next_input(void *user, const char *text, bool replace)
+{
+    (void)user;
+    add_event("next%s %s;", replace ? " instead" : "", text);
+}
+
+/* "event id-or-target data[buffer bytes];" */
+static void on_comm(void *user, const CommMessage *message)
+{
+    (void)user;
+    add_event("comm %d %s %.*s", message->event, message->event == COMM_OPEN ? message->target : message->id,
+              (int)message->length, message->data);
+    for (int i = 0; i < message->n_buffers; i++) add_event("[%zu]", message->buffer[i].length);
+    add_event(";");
+}
+
+static void expect_comm(Session *s, CommMessage message, bool wanted_known, EvalStatus wanted_status, const char *wanted)
+{
+    bool known;
+    EvalResult result;
+    displayed[0] = 0;
+    message.length = strlen(message.data);
+    EvalStatus status = session_comm(s, &message, &known, &result);
+    if (!tap_ok(known == wanted_known && status == wanted_status && strcmp(displayed, wanted) == 0, "comm %d of %s: %s",
+                message.event, message.id, message.data))
+        tap_note("known %d, status %d, %s %s", known, status, displayed, result.error ? result.error : "");
+    eval_result_clear(&result);
+}
+
+static void test_comms(Session *s)
+{
+    const CommBuffer two = {"\1\2", 2};
+    expect_display(s, "comm_register(\"echo\", (id, m) -> comm_send(id, [m.event, m.data], m.buffers))", "");
+    expect_comm(s, (CommMessage){COMM_OPEN, "i1", "echo", "{\"a\": 1}", 0, 0, NULL}, true, EVAL_OK,
+                "comm 1 i1 [\"open\", {\"a\": 1}];");
+    expect_comm(s, (CommMessage){COMM_MESSAGE, "i1", NULL, "[2]", 0, 1, &two}, true, EVAL_OK,
+                "comm 1 i1 [\"message\", [2]][2];");
+    expect_comm(s, (CommMessage){COMM_MESSAGE, "i1", NULL, "{", 0, 0, NULL}, true, EVAL_ERROR, "");
+    expect_comm(s, (CommMessage){COMM_MESSAGE, "i2", NULL, "1", 0, 0, NULL}, false, EVAL_OK, "");
+    expect_comm(s, (CommMessage){COMM_OPEN, "i3", "nobody", "1", 0, 0, NULL}, false, EVAL_OK, "");
+    expect(s, "comm_send(\"i3\", 1)", "[value]");
+    expect(s, "comm_send(\"i1\", x -> x)", "[value]");
+    expect(s, "comm_send(\"i1\", 1, [2])", "[type]");
+    expect(s, "comm_register(\"echo\", 1)", "[type]");
+    expect_comm(s, (CommMessage){COMM_CLOSE, "i1", NULL, "{}", 0, 0, NULL}, true, EVAL_ERROR, "");   /* it answers */
+    expect_comm(s, (CommMessage){COMM_MESSAGE, "i1", NULL, "1", 0, 0, NULL}, false, EVAL_OK, "");
+    expect_display(s, "comm_register(\"echo\")", "");
+    expect_comm(s, (CommMessage){COMM_OPEN, "i4", "echo", "1", 0, 0, NULL}, false, EVAL_OK, "");
+    expect_display(s, "c = comm_open(\"page\", {b: 2}, (id, m) -> print(m.data), [f32([1., 2.])])",
+                   "comm 0 page {\"b\": 2}[8];");
+    expect(s, "len(c)", "32");
+    expect(s, "comm_close(c); comm_send(c)", "[value]");
+}
+
+static void test_notebook(void)
+{
+    SessionConfig config = {.output = output, .width = 80, .display = on_display, .input = on_input, .clear = on_clear,
+                            .page = on_page, .next_input = on_next_input, .comm = on_comm};
+    Session *s = session_new(&config);
+    expect_display(s, "x = input(\"name\"); y = password(\"word\"); z = input(\"end\")", "name;secret word;end;");
+    expect(s, "(x, y, z)", "(\"typed\", \"typed\", none)");
+    expect_display(s, "clear_output(); clear_output(wait=true)", "clear;clear later;");
+    expect_display(s, "page([1])", "page 0 text/plain=[1];");
+    expect_display(s, "next_input(\"1 + 1\"); next_input(\"2\", replace=true)", "next 1 + 1;next instead 2;");
+    test_comms(s);
+    session_free(s);
+    config = (SessionConfig){.output = output, .width = 80, .display = on_display};
+    s = session_new(&config);
+    expect(s, "password()", "[io]");
+    expect(s, "comm_open(\"page\")", "[io]");
+    expect_display(s, "clear_output(); page(1)", "0 text/plain=1;");
     session_free(s);
 }
 
@@ -346,6 +483,9 @@ int main(void)
 {
     test_eval();
     test_display();
+    test_display_names();
+    test_forms();
+    test_notebook();
     test_interrupt();
     test_assist();
     test_options();
