@@ -61,6 +61,7 @@ typedef struct SessionConfig {
     void (*page)(void *user, const Display *display);                      /* a long text to read; NULL: display */
     void (*next_input)(void *user, const char *text, bool replace);        /* what the user edits next; NULL: page */
     void (*comm)(void *user, const CommMessage *message);                  /* to the page; NULL: there is none */
+    void (*serve)(void *user);                                             /* after session_request; may be NULL */
     const char *library;                                                   /* read library sources from here; NULL: embedded */
     int width;                                                             /* columns for tables; 0: 80 */
     bool color;
@@ -170,6 +171,10 @@ const char *session_version(void);
 bool session_doctor(const SessionConfig *config);
 
 void session_interrupt(Session *session);            /* from any thread or a signal handler */
+/* From any thread: while something is computed the session's own thread calls config.serve, between two steps and
+   mostly at once, at the latest where an interrupt would be seen. There, session_complete and session_inspect may be
+   called; other variables are as the step left them. */
+void session_request(Session *session);
 void session_set_width(Session *session, int columns);
 void session_set_forms(Session *session, const char *forms);   /* kept, not copied */
 

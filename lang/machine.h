@@ -76,7 +76,7 @@ typedef struct Segment { struct Segment *below; Value *end; Value at[]; } Segmen
 
 struct Vm {
     TensorContext tensors;    /* its error is the error */
-    atomic_uint flags;        /* nonzero: an interrupt was asked for */
+    atomic_uint flags;        /* FLAG_… of tensor.h */
     Frame *frame;             /* frame[0..n_frames) of MAX_FRAMES: they never move */
     int n_frames;
     Segment *segment, *spare;
@@ -135,7 +135,8 @@ Value vm_take_error(Vm *vm);                                           /* the er
 void vm_set_error(Vm *vm, Value error);                                /* borrowed: throws it again */
 void vm_trace(Vm *vm);                                                 /* notes where the error came from */
 void vm_trace_at(Vm *vm, Source *source, Span span);                   /* the same, from a place in a text outwards */
-void vm_interrupted(Vm *vm);
+/* What the flags ask for, at a safe point; false after an interrupt, with the error set. */
+bool vm_safe_point(Vm *vm);
 bool do_throw(Vm *vm, Value v);
 bool do_assert(Vm *vm, const Value *message, Value condition);
 

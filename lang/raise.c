@@ -31,9 +31,11 @@ bool vm_exit(Vm *vm, int code)
     return vm_fail(vm, ERROR_interrupt, "exit", "exit(%d)", code);
 }
 
-void vm_interrupted(Vm *vm)
+bool vm_safe_point(Vm *vm)
 {
-    vm_fail(vm, ERROR_interrupt, "", "interrupted");
+    if (!tensor_interrupted(&vm->tensors)) return true;
+    error_clear(&vm->tensors.error);
+    return vm_fail(vm, ERROR_interrupt, "", "interrupted");
 }
 
 /* ---- where ---- */
@@ -88,7 +90,7 @@ static void hint_path(Vm *vm)
 void vm_trace(Vm *vm)
 {
     if (vm->tensors.error.kind == ERROR_interrupt)
-        atomic_store(&vm->flags, 0);       /* what runs on the way out is not stopped again */
+        atomic_fetch_and(&vm->flags, ~(unsigned)FLAG_INTERRUPT);       /* what runs on the way out is not stopped again */
     if (!vm->trace && vm->thrown.tag != TAG_ERROR) {
         trace_frames(vm);
         hint_path(vm);

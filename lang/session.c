@@ -13,6 +13,17 @@
 #include "embedded.h"
 #include "suggest.h"
 
+/* The flag goes down first, so that a request which comes meanwhile is served again. An error under way is kept. */
+static void serve(void *owner)
+{
+    Session *session = owner;
+    Vm *vm = session->vm;
+    Error under_way = vm->tensors.error;
+    atomic_fetch_and(&vm->flags, ~(unsigned)FLAG_REQUEST);
+    session->config.serve(session->config.user);
+    vm->tensors.error = under_way;
+}
+
 Session *session_new(const SessionConfig *config)
 {
     Session *session = calloc(1, sizeof *session);
@@ -32,6 +43,9 @@ Session *session_new(const SessionConfig *config)
         free(session);
         return NULL;
     }
+    session->vm->tensors.owner = session;
+    if (config->serve)
+        session->vm->tensors.serve = serve;
     return session;
 }
 
@@ -47,7 +61,8 @@ void session_free(Session *session)
 
 long long session_live_objects(void) { return (long long)value_live_objects(); }
 long long session_live_bytes(void) { return (long long)value_live_bytes(); }
-void session_interrupt(Session *session) { atomic_store(&session->vm->flags, 1); }
+void session_interrupt(Session *session) { atomic_fetch_or(&session->vm->flags, FLAG_INTERRUPT); }
+void session_request(Session *session) { atomic_fetch_or(&session->vm->flags, FLAG_REQUEST); }
 void session_set_forms(Session *session, const char *forms)
 {
     session->config.forms = forms;
@@ -193,7 +208,7 @@ static void begin_evaluation(Session *session, EvalResult *result)
     NativeState *state = &session->vm->native_state;
     *result = (EvalResult){0};
     state->old_places = state->n_places;
-    atomic_store(&session->vm->flags, 0);
+    atomic_fetch_and(&session->vm->flags, ~(unsigned)FLAG_INTERRUPT);
 }
 
 EvalStatus session_eval(Session *session, const char *name, const char *text, size_t length, EvalMode mode,
@@ -399,7 +414,6 @@ static Parse *open_script(Session *session, const char *path, EvalResult *result
     size_t length;
     Parse *parse = NULL;
     *result = (EvalResult){0};
-    atomic_store(&vm->flags, 0);
     const char *embedded = access(path, F_OK) == 0 ? NULL : session_embedded(path, &length);
     char *text = embedded ? NULL : module_read(vm, path, &length);
     if (!text && !embedded) {

@@ -127,7 +127,8 @@ static inline bool enters_plainly(const Vm *vm, const Proto *callee, const Value
         proto = frame->proto; pc = frame->pc; r = frame->base; k = proto->constants; \
     } while (0)
 #define TRY(call) do { if (UNLIKELY(!(call))) goto fail; } while (0)
-#define POLL() do { if (UNLIKELY(atomic_load_explicit(&vm->flags, memory_order_relaxed))) goto interrupted; } while (0)
+/* A safe point; the next instruction follows. */
+#define POLL() do { if (UNLIKELY(atomic_load_explicit(&vm->flags, memory_order_relaxed))) goto asked; } while (0)
 #define JUMP_BY(by) do { int32_t by_ = (by); pc += by_; if (by_ < 0) POLL(); } while (0)
 /* The next instruction is a JUMP or LOOP: taken or stepped over. */
 #define BRANCH(taken) do { if (taken) JUMP_BY(CODE_WIDE(*pc) + 1); else pc++; } while (0)
@@ -352,6 +353,7 @@ binary:
     if (FLAG(KILL_C))
         drop(&C);
     put(&A, made);
+    POLL();
     NEXT();
 op_NEG:
     if (LIKELY(B.tag == TAG_FLOAT)) {
@@ -654,10 +656,9 @@ enter:                        /* [function], with its registers behind A, where 
     POLL();
     NEXT();
 called:
-    if (entered) {
+    if (entered)
         LOAD();
-        POLL();
-    }
+    POLL();
     NEXT();
 op_RETURN:
     made = FLAG(KILL_A) ? take(&A) : copy(&A);
@@ -711,8 +712,10 @@ op_OPTION:
     TRY(session_option(vm, k[CODE_WIDE(w)].string->text, &A));
     NEXT();
 
-interrupted:
-    vm_interrupted(vm);
+asked:
+    SAVE();
+    TRY(vm_safe_point(vm));
+    NEXT();
 fail:
     SAVE();
     if (!unwind(vm))

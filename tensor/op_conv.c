@@ -378,11 +378,6 @@ static bool conv_end(OpCall *call, Conv *v, bool done)
     return done && !tensor_interrupted(call->ctx);
 }
 
-static bool stopped(const Conv *v)
-{
-    return v->flags && atomic_load_explicit(v->flags, memory_order_relaxed) != 0;
-}
-
 static void multiply(const Conv *v, char ta, char tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
                      const void *b, int64_t ldb, bool add, void *c, int64_t ldc)
 {
@@ -490,7 +485,7 @@ static void forward_rows(void *arg, int64_t task)
     int64_t count = c.rows * g->out[2], plane = v->lines * g->out[2];
     if (!work_take(v, &w, true))
         return;
-    for (int64_t group = 0; group < g->groups && !stopped(v); group++) {
+    for (int64_t group = 0; group < g->groups && !flags_stop(v->flags); group++) {
         fill_columns(v, &w, c, group);
         multiply(v, 'N', 'T', c.count * count, g->og, v->taps, w.columns, v->taps,
                  v->arranged + group * g->og * v->taps * v->width, v->taps, false, w.pixels, g->og);
@@ -535,7 +530,7 @@ static void forward_planes(void *arg, int64_t task)
     Work w;
     if (!work_take(v, &w, false))
         return;
-    for (int64_t image = c.first; image < c.first + c.count && !stopped(v); image++) {
+    for (int64_t image = c.first; image < c.first + c.count && !flags_stop(v->flags); image++) {
         for (int64_t group = 0; group < g->groups; group++) {
             int64_t step;
             const char *planes = planes_of(v, &w, image, group, c, &step);
@@ -634,7 +629,7 @@ static void input_task(void *arg, int64_t task)
     size_t image = (size_t)(product(g->in) * g->cg * v->width);
     if (!work_take(v, &w, true))
         return;
-    for (int64_t group = 0; group < g->groups && !stopped(v); group++) {
+    for (int64_t group = 0; group < g->groups && !flags_stop(v->flags); group++) {
         for (int64_t piece = 0; piece < v->pieces; piece++) {
             Chunk c = chunk_at(v, task * v->pieces + piece);
             int64_t count = c.rows * g->out[2];
@@ -686,7 +681,7 @@ static void weight_task(void *arg, int64_t part)
     char *out = v->partial + part * g->o * v->taps * v->width;
     if (!work_take(v, &w, !v->planes))
         return;
-    for (int64_t chunk = first; chunk < last && !stopped(v); chunk++) {
+    for (int64_t chunk = first; chunk < last && !flags_stop(v->flags); chunk++) {
         Chunk c = chunk_at(v, chunk);
         for (int64_t group = 0; group < g->groups; group++) {
             char *to = out + group * g->og * v->taps * v->width;

@@ -126,7 +126,7 @@ static void gather_task(void *arg, int64_t task)
                 atomic_store(&g->bad, true);
                 return;
             }
-            if ((i & 0xFFFFF) == 0xFFFFF && g->flags && atomic_load_explicit(g->flags, memory_order_relaxed)) return;
+            if ((i & 0xFFFFF) == 0xFFFFF && flags_stop(g->flags)) return;
             int64_t there = (big + row * g->big[g->axis]) * width, here = (small + i) * width;
             if (g->combine == TAKE) place_copy(g->to + here, g->from + there, width);
             else combine_element(g->dtype, g->combine, g->to + there, g->from + here);

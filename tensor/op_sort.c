@@ -60,11 +60,6 @@ static void insert_sort(Pair *p, int64_t n)
 
 #define LOOK_EVERY ((int64_t)1 << 20)     /* items moved between two looks for an interrupt */
 
-static bool is_stopped(const atomic_uint *flags)
-{
-    return flags && atomic_load_explicit(flags, memory_order_relaxed);
-}
-
 /* Sorts p[0..n) by key, eight bits at a time from the lowest; bytes that all keys share are passed over. Returns where
    the result stands: [p] or [other]; after an interrupt, where they stand in some order. */
 static Pair *radix_sort(Pair *p, Pair *other, int64_t n, const atomic_uint *flags)
@@ -81,7 +76,7 @@ static Pair *radix_sort(Pair *p, Pair *other, int64_t n, const atomic_uint *flag
             at += count;
         }
         for (int64_t i = 0; i < n; i++) {
-            if (i % LOOK_EVERY == 0 && is_stopped(flags)) return p;
+            if (i % LOOK_EVERY == 0 && flags_stop(flags)) return p;
             other[start[p[i].key >> shift & 255]++] = p[i];
         }
         Pair *swap = p;
@@ -146,7 +141,7 @@ static Narrow *radix_narrow(Narrow *p, Narrow *other, int64_t n, const atomic_ui
             at += count;
         }
         for (int64_t i = 0; i < n; i++) {
-            if (i % LOOK_EVERY == 0 && is_stopped(flags)) return p;
+            if (i % LOOK_EVERY == 0 && flags_stop(flags)) return p;
             other[start[d][p[i].key >> d * DIGIT & ((1 << DIGIT) - 1)]++] = p[i];
         }
         Narrow *swap = p;
@@ -184,7 +179,7 @@ static bool sort_narrow(const SortJob *job, const char *x, Narrow *work, int64_t
     uint64_t low;
     if (job->n > UINT32_MAX || !narrow_keys(job, x, work, &low)) return false;
     const Narrow *order = radix_narrow(work, work + job->n, job->n, job->flags);
-    if (is_stopped(job->flags)) return true;      /* nobody will look at it */
+    if (flags_stop(job->flags)) return true;      /* nobody will look at it */
     int64_t *to = job->indices + row * job->keep;
     for (int64_t i = 0; i < job->keep; i++) to[i] = order[i].index;
     if (job->values) narrow_values(job, x, order, low, job->values + row * job->keep * job->size);

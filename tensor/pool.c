@@ -58,17 +58,21 @@ static void pause_cpu(void)
 #endif
 }
 
-/* Draws tasks until none is left or an interrupt is asked for. */
-static void draw_tasks(void)
+/* Draws tasks until none is left or an interrupt is asked for. [ctx]: of the thread that asked for the job, which serves
+   requests in between; workers have none. */
+static void draw_tasks(TensorContext *ctx)
 {
     for (;;) {
         int64_t task = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed);
         if (task >= pool.tasks)
             return;
-        if (pool.flags && atomic_load_explicit(pool.flags, memory_order_relaxed)) {
+        unsigned flags = pool.flags ? atomic_load_explicit(pool.flags, memory_order_relaxed) : 0;
+        if (flags & FLAG_INTERRUPT) {
             atomic_store_explicit(&pool.skipped, true, memory_order_relaxed);
             return;
         }
+        if ((flags & FLAG_REQUEST) && ctx && ctx->serve)
+            ctx->serve(ctx->owner);
         pool.fn(pool.arg, task);
     }
 }
@@ -118,7 +122,7 @@ static void *work(void *arg)
     inside_job = true;        /* jobs of jobs run inline */
     while (!atomic_load(&pool.quit)) {
         if (enter_job(&seen, index)) {
-            draw_tasks();
+            draw_tasks(NULL);
             leave_job();
         } else {
             wait_for_call(seen, index);
@@ -247,7 +251,7 @@ bool pool_run(TensorContext *ctx, int64_t tasks, void (*fn)(void *arg, int64_t t
     atomic_store(&pool.skipped, false);
     open_job(tasks);
     inside_job = true;
-    draw_tasks();
+    draw_tasks(ctx);
     inside_job = false;
     close_job();
     bool whole = !atomic_load(&pool.skipped);

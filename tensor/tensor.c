@@ -29,7 +29,10 @@ void tensor_context_init(TensorContext *context, const atomic_uint *flags)
 
 bool tensor_interrupted(TensorContext *context)
 {
-    if (!context->flags || atomic_load_explicit(context->flags, memory_order_relaxed) == 0)
+    unsigned flags = context->flags ? atomic_load_explicit(context->flags, memory_order_relaxed) : 0;
+    if ((flags & FLAG_REQUEST) && context->serve)
+        context->serve(context->owner);
+    if (!(flags & FLAG_INTERRUPT))
         return false;
     error_set(&context->error, ERROR_interrupt, "", "stopped on request");
     return true;

@@ -73,12 +73,22 @@ typedef struct TensorContext {
     int recording;            /* depth of enclosing gradient calls; ops record only when it is above 0 */
     bool meta;                /* a dry run: ops give tensors with shape and dtype but without values; an op whose
                                  result's shape depends on values fails with ERROR_internal */
-    const atomic_uint *flags; /* nonzero: an interrupt was asked for; long kernels poll it. May be NULL */
+    const atomic_uint *flags; /* of FLAG_…; long kernels poll it. May be NULL */
+    void (*serve)(void *owner);   /* what FLAG_REQUEST asks for, called on the context's own thread; may be NULL */
+    void *owner;
     struct GradBoundary *boundary;    /* of what is being recorded; NULL: none */
 } TensorContext;
 
+/* What others ask of the thread that computes. */
+enum { FLAG_INTERRUPT = 1, FLAG_REQUEST = 2 };
+
 void tensor_context_init(TensorContext *context, const atomic_uint *flags);
-bool tensor_interrupted(TensorContext *context);   /* fills the error when it is so */
+static inline bool flags_stop(const atomic_uint *flags)    /* on any thread */
+{
+    return flags && (atomic_load_explicit(flags, memory_order_relaxed) & FLAG_INTERRUPT) != 0;
+}
+/* A safe point of the context's thread: serves what was requested; true, and the error filled, after an interrupt. */
+bool tensor_interrupted(TensorContext *context);
 
 /* ---- making and reading ---- */
 Tensor *tensor_new(TensorContext *context, Dtype dtype, int ndim, const int64_t *shape);   /* uninitialised */

@@ -3,6 +3,7 @@
    interrupts from another thread, completion, help, several sessions at once, and nothing alive at the end. */
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -296,6 +297,80 @@ static void test_interrupt(void)
     session_free(s);
 }
 
+/* Requests while it computes; the last one ends it. */
+typedef struct Asker {
+    Session *session;
+    atomic_int served, found;
+    double slowest;
+} Asker;
+
+static double clock_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static void on_request(void *user)
+{
+    Asker *asker = user;
+    Completions found;
+    if (session_complete(asker->session, "reque", 5, 5, &found)) {
+        atomic_store(&asker->found, found.count == 1 && !strcmp(found.at[0].text, "requested"));
+        completions_clear(&found);
+    }
+    char *help = session_inspect(asker->session, "requested", 9, 9);
+    if (!help) atomic_store(&asker->found, 0);
+    free(help);
+    atomic_fetch_add(&asker->served, 1);
+}
+
+enum { REQUESTS = 20 };
+
+static void *ask(void *arg)
+{
+    Asker *asker = arg;
+    for (int i = 0; i < REQUESTS; i++) {
+        nanosleep(&(struct timespec){0, 5 * 1000 * 1000}, NULL);
+        double start = clock_seconds();
+        session_request(asker->session);
+        while (atomic_load(&asker->served) <= i && clock_seconds() - start < 5)
+            nanosleep(&(struct timespec){0, 20000}, NULL);
+        if (clock_seconds() - start > asker->slowest) asker->slowest = clock_seconds() - start;
+    }
+    session_interrupt(asker->session);
+    return NULL;
+}
+
+static void requested(const char *code)
+{
+    pthread_t thread;
+    EvalResult result;
+    Asker asker = {0};
+    SessionConfig config = {.user = &asker, .output = output, .serve = on_request, .width = 80};
+    asker.session = session_new(&config);
+    eval(asker.session, "requested = ones(3, 4)");
+    pthread_create(&thread, NULL, ask, &asker);
+    session_eval(asker.session, "<test>", code, strlen(code), EVAL_INTERACTIVE, &result);
+    pthread_join(thread, NULL);
+    if (!tap_ok(result.status == EVAL_INTERRUPTED && asker.served == REQUESTS && asker.found && asker.slowest < PATIENCE,
+                "answers while it runs: %s", code))
+        tap_note("status %d, served %d, found %d, slowest %.3f s", result.status, asker.served, asker.found, asker.slowest);
+    eval_result_clear(&result);
+    expect(asker.session, "sum(requested)", "12.0");
+    session_free(asker.session);
+}
+
+static void test_requests(void)
+{
+    requested("while true { 1 }");
+    requested("x = rand(600, 600); while true { x = x @ x }");
+    requested("x = rand(3000, 3000); for i in 0..1000 { y = x @ x }");
+    requested("sleep(100)");
+    requested("max(stream(0..10^15))");
+    requested("while true { try { assert sum(sort(rand(1000000))) < 0 } catch e { 1 } }");
+}
+
 /* Interrupts [code] while it is deep in a library, and gives the seconds until it returns. */
 typedef struct Stopper { Session *session; struct timespec at; } Stopper;
 
@@ -487,6 +562,7 @@ int main(void)
     test_forms();
     test_notebook();
     test_interrupt();
+    test_requests();
     test_assist();
     test_options();
     test_check();
