@@ -168,6 +168,14 @@ Display *display_of(Vm *vm, Value v, const char *forms)
     return NULL;
 }
 
+Display *display_of_text(Vm *vm, const char *text, size_t length)
+{
+    Display *display = display_new(vm);
+    if (!display || add_form(vm, display, "text/plain", 10, text, length)) return display;
+    display_free(display);
+    return NULL;
+}
+
 /* ---- showing ---- */
 
 void display_send(Vm *vm, const Display *display)

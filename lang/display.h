@@ -12,6 +12,7 @@
 /* [v] as text and in those of [forms], mime types with spaces between, that it has; NULL with the error set. */
 Display *display_of(Vm *vm, Value v, const char *forms);
 const char *display_forms(Vm *vm);                         /* what the front end can show */
+Display *display_of_text(Vm *vm, const char *text, size_t length);     /* text/plain alone */
 void display_free(Display *display);
 /* Hands it to the front end, or writes its text where there is no callback. */
 void display_send(Vm *vm, const Display *display);

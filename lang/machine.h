@@ -187,6 +187,7 @@ Module *module_new(Vm *vm, const char *name);
 uint32_t module_slot(Module *module, const char *name);                /* makes it; UINT32_MAX: memory */
 bool module_find(const Module *module, const char *name, uint32_t *slot);
 void module_clear(Module *module);
+void module_forget(Module *module);                                    /* no names, and found by no path any more */
 bool global_get(Vm *vm, Module *module, uint32_t slot, Value *out);    /* borrowed; an error when unknown */
 bool global_callee(Vm *vm, Module *module, uint32_t slot, Value *out);
 bool global_function(Vm *vm, Module *module, uint32_t slot, Value *out, bool *found);   /* what x.f(…) may call */

@@ -35,6 +35,14 @@ void module_clear(Module *module)
     }
 }
 
+void module_forget(Module *module)
+{
+    module_clear(module);
+    for (uint32_t i = 0; i < module->n_slots; i++)
+        module->slot[i].declared = false;
+    module->path = NULL;
+}
+
 void module_free(Module *module)
 {
     module_clear(module);

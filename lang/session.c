@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "command.h"
 #include "display.h"
 #include "embedded.h"
 #include "suggest.h"
@@ -57,6 +58,15 @@ void session_free(Session *session)
     free(session->option);
     free(session->library);
     free(session);
+}
+
+void session_reset(Session *session)
+{
+    Vm *vm = session->vm;
+    for (Module *module = vm->modules; module; module = module->next)
+        if (!module->library)
+            module_forget(module);
+    tensor_context_init(&vm->tensors, &vm->flags);
 }
 
 long long session_live_objects(void) { return (long long)value_live_objects(); }
@@ -111,8 +121,7 @@ static DiagnoseOptions diagnose_options(const Session *session)
     return (DiagnoseOptions){.color = session->config.color, .library = session->config.library != NULL};
 }
 
-/* The error under way becomes the result. */
-static EvalStatus fail(Session *session, EvalResult *result)
+EvalStatus session_fail(Session *session, EvalResult *result)
 {
     Vm *vm = session->vm;
     bool exiting = vm->exiting, interrupted = vm->tensors.error.kind == ERROR_interrupt;
@@ -135,7 +144,7 @@ static EvalStatus fail(Session *session, EvalResult *result)
     return result->status;
 }
 
-static EvalStatus fail_syntax(Session *session, const Parse *parse, EvalResult *result)
+EvalStatus session_fail_syntax(Session *session, const Parse *parse, EvalResult *result)
 {
     DiagnoseOptions options = diagnose_options(session);
     result->status = EVAL_ERROR;
@@ -168,10 +177,10 @@ static EvalStatus run_parse(Session *session, Parse *parse, EvalMode mode, EvalR
     Value value = VALUE_UNDEFINED;
     Proto *proto = parse->errors ? NULL : compile_module(vm, vm->main, parse, &muted);
     if (!proto && parse->errors)
-        return fail_syntax(session, parse, result);
+        return session_fail_syntax(session, parse, result);
     if (!proto) {
         vm_out_of_memory(vm);
-        return fail(session, result);
+        return session_fail(session, result);
     }
     bool fine = vm_run_proto(vm, proto, &value);
     proto_release(proto);
@@ -180,23 +189,29 @@ static EvalStatus run_parse(Session *session, Parse *parse, EvalMode mode, EvalR
         fine = echo(session, value, result);
     }
     value_release(value);
-    return fine ? (result->status = EVAL_OK) : fail(session, result);
+    return fine ? (result->status = EVAL_OK) : session_fail(session, result);
 }
 
-static EvalStatus run_text(Session *session, const char *name, const char *text, size_t length, EvalMode mode,
-                           EvalResult *result, Parse **kept)
+/* NULL: *result says why. */
+static Parse *parse_text(Session *session, const char *name, const char *text, size_t length, bool at_prompt,
+                         EvalResult *result)
 {
     Source *source = source_new(name, text, length, false);
-    Parse *parse = source ? parse_source(source, mode == EVAL_INTERACTIVE) : NULL;
+    Parse *parse = source ? parse_source(source, at_prompt) : NULL;
     source_release(source);
     if (!parse) {
         vm_out_of_memory(session->vm);
-        return fail(session, result);
+        session_fail(session, result);
     }
-    if (kept) {
-        *kept = parse;
-        return EVAL_OK;
-    }
+    return parse;
+}
+
+EvalStatus session_run_text(Session *session, const char *name, const char *text, size_t length, EvalMode mode,
+                            EvalResult *result)
+{
+    Parse *parse = parse_text(session, name, text, length, mode == EVAL_INTERACTIVE, result);
+    if (!parse)
+        return result->status;
     EvalStatus status = run_parse(session, parse, mode, result);
     parse_free(parse);
     return status;
@@ -215,13 +230,15 @@ EvalStatus session_eval(Session *session, const char *name, const char *text, si
                         EvalResult *result)
 {
     begin_evaluation(session, result);
-    return run_text(session, name, text, length, mode, result, NULL);
+    if (mode == EVAL_INTERACTIVE && command_possible(text, length))
+        return command_eval(session, name, text, length, result);
+    return session_run_text(session, name, text, length, mode, result);
 }
 
 EvalStatus session_comm(Session *session, const CommMessage *message, bool *known, EvalResult *result)
 {
     begin_evaluation(session, result);
-    return comm_receive(session->vm, message, known) ? (result->status = EVAL_OK) : fail(session, result);
+    return comm_receive(session->vm, message, known) ? (result->status = EVAL_OK) : session_fail(session, result);
 }
 
 const char *session_embedded(const char *path, size_t *length)
@@ -412,15 +429,14 @@ static Parse *open_script(Session *session, const char *path, EvalResult *result
 {
     Vm *vm = session->vm;
     size_t length;
-    Parse *parse = NULL;
     *result = (EvalResult){0};
     const char *embedded = access(path, F_OK) == 0 ? NULL : session_embedded(path, &length);
     char *text = embedded ? NULL : module_read(vm, path, &length);
     if (!text && !embedded) {
-        fail(session, result);
+        session_fail(session, result);
         return NULL;
     }
-    run_text(session, path, text ? text : embedded, length, EVAL_SCRIPT, result, &parse);
+    Parse *parse = parse_text(session, path, text ? text : embedded, length, false, result);
     free(text);
     if (!parse)
         return NULL;
@@ -429,7 +445,7 @@ static Parse *open_script(Session *session, const char *path, EvalResult *result
         error_clear(&vm->tensors.error);
     if (!parse->errors)
         return parse;
-    fail_syntax(session, parse, result);
+    session_fail_syntax(session, parse, result);
     parse_free(parse);
     return NULL;
 }
@@ -449,7 +465,7 @@ EvalStatus session_run_file(Session *session, const char *path, int argc, char *
     if (!parse)
         return result->status;
     if (!read_options(session, parse, argc, argv, &help))
-        fail(session, result);
+        session_fail(session, result);
     else if (help)
         print_help(session, parse, path);
     else
@@ -467,18 +483,18 @@ static EvalStatus run_test(Session *session, Parse *parse, const Node *test, Eva
     *result = (EvalResult){0};
     Proto *proto = compile_test(vm, vm->main, parse, test);
     if (!proto && parse->errors) {
-        fail_syntax(session, parse, result);
+        session_fail_syntax(session, parse, result);
         parse->errors = NULL;    /* they are this test's alone */
         return result->status;
     }
     if (!proto) {
         vm_out_of_memory(vm);
-        return fail(session, result);
+        return session_fail(session, result);
     }
     bool fine = vm_run_proto(vm, proto, &value);
     proto_release(proto);
     value_release(value);
-    return fine ? EVAL_OK : fail(session, result);
+    return fine ? EVAL_OK : session_fail(session, result);
 }
 
 static bool has_tests(const Parse *parse)
@@ -513,15 +529,15 @@ EvalStatus session_test_file(Session *session, const char *path, TestReport *rep
 Completeness session_is_complete(Session *session, const char *text, size_t length, int *indent)
 {
     (void)session;
+    Piece piece;
+    Completeness answer = CODE_COMPLETE;
     *indent = 0;
-    Source *source = source_new("<input>", text, length, false);
-    Parse *parse = source ? parse_source(source, true) : NULL;
-    source_release(source);
-    if (!parse)
-        return CODE_INVALID;
-    Completeness answer = parse->incomplete ? CODE_INCOMPLETE : parse->errors ? CODE_INVALID : CODE_COMPLETE;
-    if (answer == CODE_INCOMPLETE)
-        *indent = parse->indent;
-    parse_free(parse);
+    if (!command_possible(text, length))
+        return command_code_complete(text, length, indent);
+    for (size_t at = 0; answer == CODE_COMPLETE && command_piece(text, length, at, &piece); at = piece.end)
+        if (!piece.is_command)
+            answer = command_code_complete(text + piece.start, piece.end - piece.start, indent);
+        else if (piece.command && piece.command->takes == TAKES_CODE)
+            answer = command_code_complete(text + piece.argument, piece.argument_end - piece.argument, indent);
     return answer;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A session's inside, shared by session.c and assist.c. */
+/* A session's inside, shared by session.c, assist.c and the commands. */
 #ifndef TESSERA_SESSION_H
 #define TESSERA_SESSION_H
 
@@ -16,5 +16,13 @@ struct Session {
     int argc;                 /* other words of its command line */
     char **argv;
 };
+
+void session_reset(Session *session);      /* as if it were new; what is being used stays usable */
+/* The error under way becomes the result. */
+EvalStatus session_fail(Session *session, EvalResult *result);
+EvalStatus session_fail_syntax(Session *session, const Parse *parse, EvalResult *result);
+/* One piece of code without commands, likewise. */
+EvalStatus session_run_text(Session *session, const char *name, const char *text, size_t length, EvalMode mode,
+                            EvalResult *result);
 
 #endif

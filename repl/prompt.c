@@ -130,42 +130,6 @@ char *prompt_input(void *user, const char *prompt, bool secret)
     return plain_read(prompt, "", &cancelled);
 }
 
-/* ---- commands ---- */
-
-static void say(Program *program, const char *text)
-{
-    screen_output(&program->screen, OUTPUT_OUT, text, strlen(text));
-    screen_output(&program->screen, OUTPUT_OUT, "\n", 1);
-}
-
-static const char help_text[] =
-    "Type an expression to see its value; a ; behind it keeps it quiet. _ is the last value.\n"
-    "?name       what a name is           :help     this page\n"
-    "Ctrl-C      stop, or drop the line   :quit     leave (also Ctrl-D)";
-
-/* Lines that are commands: ?name, name?, :word. *leave after :quit. */
-static bool run_command(Program *program, const char *text, bool *leave)
-{
-    while (*text == ' ') text++;
-    size_t length = strlen(text);
-    while (length > 0 && (text[length - 1] == ' ' || text[length - 1] == '\n')) length--;
-    if (length == 0 || memchr(text, '\n', length)) return false;
-    bool asks = text[0] == '?' || text[length - 1] == '?';
-    if (asks) {
-        size_t start = strspn(text, "? "), end = length;
-        while (end > start && (text[end - 1] == '?' || text[end - 1] == ' ')) end--;
-        char *doc = end > start ? session_inspect(program->session, text + start, end - start, end - start) : NULL;
-        say(program, doc ? doc : end > start ? "nothing is known of this name" : help_text);
-        free(doc);
-        return true;
-    }
-    if (text[0] != ':') return false;
-    if (strncmp(text, ":q", 2) == 0 || strncmp(text, ":exit", 5) == 0) *leave = true;
-    else if (strncmp(text, ":h", 2) == 0) say(program, help_text);
-    else say(program, "unknown command; :help lists them");
-    return true;
-}
-
 /* ---- the loop ---- */
 
 static bool is_blank(const char *line)
@@ -207,8 +171,7 @@ static char *read_input(Program *program, bool *cancelled)
         bool kept = append(&text, &length, line);
         free(line);
         int indent = 0;
-        char start = text ? text[strspn(text, " ")] : 0;
-        if (!kept || blanks >= 2 || start == ':' || start == '?') return text;
+        if (!kept || blanks >= 2) return text;
         if (session_is_complete(program->session, text, length, &indent) != CODE_INCOMPLETE) return text;
         if (indent < 0 || indent > (int)sizeof spaces - 1) indent = 0;
         memset(spaces, ' ', (size_t)indent);
@@ -226,7 +189,6 @@ static bool run_input(Program *program, char *text, int *status)
     if (is_blank(text) || strspn(text, " \t\n") == length) return false;
     text[length - 1] = 0;
     lines->remember(text);
-    if (run_command(program, text, &leave)) return leave;
     snprintf(name, sizeof name, "<input %d>", ++count);
     session_set_width(program->session, screen_width(&program->screen));
     EvalResult result = {0};
@@ -251,7 +213,7 @@ int prompt_run(Program *program)
         char *text = read_input(program, &cancelled);
         if (!text && cancelled) continue;
         if (!text) {
-            say(program, "");
+            screen_output(&program->screen, OUTPUT_OUT, "\n", 1);
             status = 0;
             break;
         }
