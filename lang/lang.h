@@ -16,14 +16,20 @@ typedef struct Session Session;
 
 typedef enum OutputStream { OUTPUT_OUT, OUTPUT_ERR } OutputStream;
 
-typedef struct ProgressState {   /* one line of progress; [done] closes it, kept on the screen */
-    int id;                      /* counts up per progress; nested ones have higher ids */
-    const char *label;           /* "" when none */
+/* How far progress(…) is, and those around it, outermost first: told at most ten times a second, and when the outermost
+   one is over; then lines of inner ones tell where they failed. */
+enum { PROGRESS_LINES = 6 };
+typedef struct ProgressLine {
+    const char *head, *tail;     /* what stands around the bar: "train 120/235", "12.3/s  0:09 left  loss 0.512" */
     double step, total;          /* total < 0: unknown */
-    double elapsed;              /* seconds */
-    const char *metrics;         /* "loss 0.512  acc 0.87", or "" */
-    bool done, failed;
-} ProgressState;
+} ProgressLine;
+typedef struct Progressed {
+    int count;
+    const ProgressLine *line;
+    const char *curve;           /* lines of Braille, the loss so far; "" when not asked for */
+    double elapsed;              /* seconds since the innermost one began */
+    bool done;
+} Progressed;
 
 /* One thing in several forms, "text/plain" first; a front end shows the best it can. Bytes end in a 0 that does not
    count. With an [id] above 0 it takes the place of what was shown under that id, if [update]. */
@@ -51,7 +57,7 @@ typedef struct CommMessage {
 typedef struct SessionConfig {
     void *user;                                                            /* passed to every callback */
     void (*output)(void *user, OutputStream stream, const char *text, size_t length);
-    void (*progress)(void *user, const ProgressState *state);              /* NULL: silent */
+    void (*progress)(void *user, const Progressed *progress);              /* NULL: a display that takes its own place, else silent */
     void (*display)(void *user, const Display *display);                   /* NULL: its text goes to output */
     const char *forms;                                                     /* mime types it can show besides text, by spaces */
     /* malloc'ed line or NULL at the end; may be NULL. [secret]: what is typed must not be seen. */

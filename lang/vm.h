@@ -57,10 +57,10 @@ Value vm_script_arguments(Vm *vm);                         /* list of strings af
 /* What natives keep for each VM. */
 typedef struct NativeState {
     struct Progress *progress;                             /* the innermost one that runs (builtin_progress.c) */
-    int n_progress;                                        /* how many were ever begun */
+    double progress_tokens, progress_time;                 /* how many messages may go out, as of that time */
     struct RegexCache *regex;                              /* compiled patterns (builtin_regex.c) */
     Value places;                                          /* map: names given to display() -> their numbers */
-    int n_places, old_places;                              /* numbers given out; of those, before this evaluation */
+    int n_places, old_places;                              /* numbers given out, to progress too; of those, before this evaluation */
     Value comms, comm_targets;                             /* maps: id, target -> handler (builtin_notebook.c) */
 } NativeState;
 NativeState *vm_native_state(Vm *vm);

@@ -115,9 +115,9 @@ static void on_output(void *user, OutputStream stream, const char *text, size_t 
     screen_output(&((Program *)user)->screen, stream, text, length);
 }
 
-static void on_progress(void *user, const ProgressState *state)
+static void on_progress(void *user, const Progressed *progress)
 {
-    screen_progress(&((Program *)user)->screen, state);
+    screen_progress(&((Program *)user)->screen, progress);
 }
 
 static SessionConfig config_for(Program *program)

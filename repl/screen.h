@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Standard output and error as a session's callbacks write them, and the line of progress. */
+/* Standard output and error as a session's callbacks write them, and the bars of progress. */
 #ifndef TESSERA_SCREEN_H
 #define TESSERA_SCREEN_H
 
 #include "../lang/lang.h"
 
-typedef struct Meter {        /* one open progress */
-    int id;
-    char label[64], metrics[160];
-    double step, total, elapsed;
-} Meter;
-
-enum { METERS_MAX = 6 };
+enum { DRAWN_MAX = PROGRESS_LINES + 8 };
 
 typedef struct Screen {
     bool out_terminal, err_terminal;
@@ -19,10 +13,9 @@ typedef struct Screen {
     int out_error;            /* errno of the first failed write */
     bool mid_line;            /* the last thing written to standard output ended no line */
     double last_output;
-    Meter meter[METERS_MAX];  /* outermost first */
-    int n_meters;
-    bool drawn;               /* a line of progress stands on the terminal */
-    double last_drawn, last_plain;
+    int drawn;                /* lines of progress that stand on the terminal, the cursor in the last */
+    int drawn_columns[DRAWN_MAX];
+    double last_plain;
     size_t used;
     char buffer[1 << 15];
 } Screen;
@@ -30,8 +23,12 @@ typedef struct Screen {
 void screen_open(Screen *screen);
 void screen_flush(Screen *screen);
 void screen_output(Screen *screen, OutputStream stream, const char *text, size_t length);
-void screen_progress(Screen *screen, const ProgressState *state);
-void screen_end_progress(Screen *screen);    /* after an error: the line stays as it is */
+void screen_write_error(const char *text, size_t length);
+double screen_now(void);                     /* seconds of a clock that only runs forward */
+void screen_progress(Screen *screen, const Progressed *progress);
+void screen_end_progress(Screen *screen);    /* after an error: what is drawn stays as it is */
+void screen_erase_progress(Screen *screen);  /* until it is drawn again */
 int screen_width(const Screen *screen);      /* 0: unknown */
+int screen_height(const Screen *screen);
 
 #endif
