@@ -60,7 +60,7 @@ typedef struct NativeState {
     double progress_tokens, progress_time;                 /* how many messages may go out, as of that time */
     struct RegexCache *regex;                              /* compiled patterns (builtin_regex.c) */
     Value places;                                          /* map: names given to display() -> their numbers */
-    int n_places, old_places;                              /* numbers given out, to progress too; of those, before this evaluation */
+    int n_places, old_places;                              /* numbers given out, to progress too; of those, earlier */
     Value comms, comm_targets;                             /* maps: id, target -> handler (builtin_notebook.c) */
 } NativeState;
 NativeState *vm_native_state(Vm *vm);
