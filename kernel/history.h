@@ -33,6 +33,8 @@ typedef struct HistoryModule {
     /* The last [n] rows (n < 0: all) whose input matches a glob of * and ?; [unique]: the latest of equal inputs. */
     bool (*search)(History *history, const char *pattern, int n, bool unique, bool outputs, HistoryVisit *visit,
                    void *user);
-} HistoryModule;              /* tessera_module_history */
+} HistoryModule;
+
+extern const HistoryModule tessera_module_history;
 
 #endif
