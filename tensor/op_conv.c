@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Convolution over one to three axes and its two adjoints, each differentiable through the others. All three are matrix
    products over chunks of output pixels: kernels_conv.c lays out what the pixels read, BLAS multiplies. Groups of one
-   channel go to op_conv_depthwise.c.
+   channel go to op_conv_depthwise.c, 3x3 kernels of many channels to op_conv_winograd.c.
 
    Two layouts: rows (one pixel a row, channels last) for everything with many channels; planes (one tap a row, pixels
    along it) for few taps, where results land in place. Invariant: chunks and the parts that a weight gradient is summed
@@ -569,6 +569,8 @@ static bool conv_run(OpCall *call)
         done = only_bias(call);
     else if (done && spec_size(&call->spec[0]) > 0 && depthwise_suits(&v.g))
         done = depthwise_run(call, &v.g);
+    else if (done && spec_size(&call->spec[0]) > 0 && winograd_suits(&v.g, call->spec[0].dtype))
+        done = winograd_run(call, &v.g);
     else if (done && spec_size(&call->spec[0]) > 0)
         done = conv_begin(call, &v, call->in[0], call->in[1], NULL, true) &&
                (!call->in[2] || (v.bias = dense_as(call->ctx, call->in[2], v.dtype))) &&
@@ -657,6 +659,8 @@ bool conv_input_grad_run(OpCall *call)
         memset(call->out[0]->data, 0, (size_t)tensor_size(call->out[0]) * dtype_size(call->spec[0].dtype));
     else if (done && spec_size(&call->spec[0]) > 0 && depthwise_suits(&v.g))
         done = depthwise_input_grad(call, &v.g);
+    else if (done && spec_size(&call->spec[0]) > 0 && winograd_suits(&v.g, call->spec[0].dtype))
+        done = winograd_input_grad(call, &v.g);
     else if (done && spec_size(&call->spec[0]) > 0)
         done = conv_begin(call, &v, NULL, call->in[1], call->in[0], false) &&
                pool_run(call->ctx, v.chunks / v.pieces, input_task, &v);
@@ -741,6 +745,8 @@ bool conv_weight_grad_run(OpCall *call)
         memset(call->out[0]->data, 0, (size_t)tensor_size(call->out[0]) * dtype_size(call->spec[0].dtype));
     else if (done && spec_size(&call->spec[0]) > 0 && depthwise_suits(&v.g))
         done = depthwise_weight_grad(call, &v.g);
+    else if (done && spec_size(&call->spec[0]) > 0 && winograd_suits(&v.g, call->spec[0].dtype))
+        done = winograd_weight_grad(call, &v.g);
     else if (done && spec_size(&call->spec[0]) > 0)
         done = conv_begin(call, &v, call->in[0], NULL, call->in[1], true) && weight_sum(call, &v);
     return conv_end(call, &v, done);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Between op_conv.c and op_conv_depthwise.c: convolutions whose groups have one channel each. */
+/* Between op_conv.c and the files that are faster for some shapes: op_conv_depthwise.c for groups of one channel,
+   op_conv_winograd.c for 3x3 kernels. */
 #ifndef TESSERA_OP_CONV_H
 #define TESSERA_OP_CONV_H
 
@@ -11,5 +12,10 @@ bool depthwise_suits(const ConvGeometry *g);
 bool depthwise_run(OpCall *call, const ConvGeometry *g);
 bool depthwise_input_grad(OpCall *call, const ConvGeometry *g);
 bool depthwise_weight_grad(OpCall *call, const ConvGeometry *g);
+
+bool winograd_suits(const ConvGeometry *g, Dtype dtype);
+bool winograd_run(OpCall *call, const ConvGeometry *g);
+bool winograd_input_grad(OpCall *call, const ConvGeometry *g);
+bool winograd_weight_grad(OpCall *call, const ConvGeometry *g);
 
 #endif

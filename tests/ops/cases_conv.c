@@ -152,8 +152,13 @@ static void ref_conv_transpose(Ref *r)
 
 #define CONV(op, inputs, params) {op, inputs, params, .reference = ref_conv, .only = FLOATS}
 #define CONV_BIG(op, inputs, params) {op, inputs, params, .reference = ref_conv, .big = true, .loose = 30}
+#define CONV_TILES(inputs, params) {"conv2d", inputs, params, .reference = ref_conv, .big = true, .loose = 100}
 #define INPUT(inputs, params) {"conv_input_grad", inputs, params, .reference = ref_conv_input_grad, .only = FLOATS}
 #define WEIGHT(inputs, params) {"conv_weight_grad", inputs, params, .reference = ref_conv_weight_grad, .only = FLOATS}
+#define INPUT_BIG(inputs, params)                                                                                      \
+    {"conv_input_grad", inputs, params, .reference = ref_conv_input_grad, .big = true, .loose = 60}
+#define WEIGHT_BIG(inputs, params)                                                                                     \
+    {"conv_weight_grad", inputs, params, .reference = ref_conv_weight_grad, .big = true, .loose = 200}
 #define TRANSPOSED(op, inputs, params) {op, inputs, params, .reference = ref_conv_transpose, .only = FLOATS}
 
 const Case cases_conv[] = {
@@ -189,6 +194,12 @@ const Case cases_conv[] = {
     CONV_BIG("conv2d", "x[5,8,15,15] x[8,1,3,3] -", "padding=1, groups=8"),
     CONV_BIG("conv2d", "x[3,6,33,70] x[12,1,5,5] x[12]", "padding=2, groups=6, stride=(1,2)"),
     CONV_BIG("conv2d", "x[3,4,33,31] x[6,4,5,5] x[6]", "stride=2, padding=2"),
+    /* by Winograd's tiles in f32: whole and cut vectors, panels and tiles; images of one chunk, chunks of one image */
+    CONV_TILES("x[8,16,4,4] x[32,16,3,3] x[32]", "padding=1"),
+    CONV_TILES("x[3,20,9,10] x[41,20,3,3] x[41]", "padding=1"),
+    CONV_TILES("x[2,34,17,16] x[32,17,3,3] -", "groups=2"),
+    CONV_TILES("x[5,8,6,11] x[9,8,3,3] -", "padding=2"),
+    CONV_TILES("x[1,16,70,61] x[16,16,3,3] x[16]", "padding=(1,2)"),
     CONV("conv3d", "x[2,3,3,4,2] x[2,3,2,3,2] x[2]", ""),
     CONV("conv3d", "x[1,2,4,3,5] x[2,2,2,2,3] -", "stride=(2,1,2), padding=(1,0,1), dilation=(2,1,1)"),
     CONV("conv3d", "x[1,2,3,4,3] x[2,2,2,3,2] x[2]", "padding=same"),
@@ -208,12 +219,14 @@ const Case cases_conv[] = {
     INPUT("x[0,4,2,2] x[4,3,2,2]", "size=3"),
     {"conv_input_grad", "x[2,4] x[4,3]", "size=1", .error = ERROR_shape},
     {"conv_input_grad", "x[2,4,3] x[4,3,3]", "size=4", .error = ERROR_shape},
-    {"conv_input_grad", "x[5,32,13,13] x[32,16,3,3]", "size=13, padding=1", .reference = ref_conv_input_grad,
-     .big = true, .loose = 60},
+    INPUT_BIG("x[5,32,13,13] x[32,16,3,3]", "size=13, padding=1"),
     {"conv_input_grad", "x[5,8,14,33] x[8,1,3,3]", "size=(28,66), padding=1, groups=8, stride=2",
      .reference = ref_conv_input_grad, .big = true, .loose = 20},
-    {"conv_input_grad", "x[3,8,5,6,7] x[8,16,3,3,3]", "size=(5,6,7), padding=1", .reference = ref_conv_input_grad,
-     .big = true, .loose = 60},
+    INPUT_BIG("x[3,8,5,6,7] x[8,16,3,3,3]", "size=(5,6,7), padding=1"),
+    INPUT_BIG("x[8,32,4,4] x[32,16,3,3]", "size=4, padding=1"),
+    INPUT_BIG("x[3,41,9,10] x[41,20,3,3]", "size=(9,10), padding=1"),
+    INPUT_BIG("x[2,32,15,14] x[32,17,3,3]", "size=(17,16), groups=2"),
+    INPUT_BIG("x[1,16,70,63] x[16,16,3,3]", "size=(70,61), padding=(1,2)"),
     WEIGHT("x[2,3,5,4] x[2,4,3,3]", "size=(3,2)"),
     WEIGHT("x[1,2,6,4] x[1,2,3,4]", "size=2, stride=(2,1), padding=(0,1), dilation=(1,2)"),
     WEIGHT("x[1,2,3,3] x[1,4,2,2]", "size=2, groups=2"),
@@ -222,10 +235,13 @@ const Case cases_conv[] = {
     WEIGHT("x[1,2,3,3,3] x[1,2,2,3,2]", "size=(2,1,2)"),
     WEIGHT("x[0,2,3,3] x[0,4,2,2]", "size=2"),
     {"conv_weight_grad", "x[2,4] x[2,4]", "size=1", .error = ERROR_shape},
-    {"conv_weight_grad", "x[3,8,28,30] x[3,8,14,15]", "size=3, padding=1, groups=8, stride=2",
-     .reference = ref_conv_weight_grad, .big = true, .loose = 200},
-    {"conv_weight_grad", "x[3,16,5,6,7] x[3,8,5,6,7]", "size=3, padding=1", .reference = ref_conv_weight_grad,
-     .big = true, .loose = 200},
+    WEIGHT_BIG("x[3,8,28,30] x[3,8,14,15]", "size=3, padding=1, groups=8, stride=2"),
+    WEIGHT_BIG("x[3,16,5,6,7] x[3,8,5,6,7]", "size=3, padding=1"),
+    WEIGHT_BIG("x[8,16,4,4] x[8,32,4,4]", "size=3, padding=1"),
+    WEIGHT_BIG("x[3,20,9,10] x[3,41,9,10]", "size=3, padding=1"),
+    WEIGHT_BIG("x[2,34,17,16] x[2,32,15,14]", "size=3, groups=2"),
+    WEIGHT_BIG("x[3,90,8,8] x[3,16,8,8]", "size=3, padding=1"),
+    WEIGHT_BIG("x[1,16,70,61] x[1,16,70,63]", "size=3, padding=(1,2)"),
     TRANSPOSED("conv_transpose1d", "x[2,3,4] x[3,2,3] x[2]", "stride=2, padding=1, output_padding=1"),
     TRANSPOSED("conv_transpose1d", "x[1,4,3] x[4,1,2] -", "groups=2, dilation=2"),
     TRANSPOSED("conv_transpose1d", "x[0,3,4] x[3,2,3] x[2]", ""),
