@@ -179,11 +179,11 @@ static bool save_npz(Vm *vm, Value v, const char *path)
     return fine;
 }
 
-/* What is shown by show() as a picture: "image/png" and the like, or NULL for other endings. */
+/* What is shown by show() as a picture or sound: "image/png" and the like, or NULL for other endings. */
 static const char *picture_form(const char *path)
 {
     return ends_in(path, ".svg") ? "image/svg+xml" : ends_in(path, ".pdf") ? "application/pdf"
-         : ends_in(path, ".png") ? "image/png" : NULL;
+         : ends_in(path, ".png") ? "image/png" : ends_in(path, ".wav") ? "audio/wav" : NULL;
 }
 
 static bool save_picture(Vm *vm, Value v, const char *form, const char *path)

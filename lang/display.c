@@ -7,9 +7,14 @@
 #include <string.h>
 
 #include "builtins.h"
+#include "print.h"
+#include "table.h"
+#include "textfile.h"
+#include "utf8.h"
 
 #define SHOW_DEPTH 8          /* show() that gives something with a show() … */
 #define MOST_FORMS 16
+#define JSON_LIMIT 10000      /* items; nobody unfolds more */
 
 /* ---- the bundle ---- */
 
@@ -55,6 +60,15 @@ static bool add_text(Vm *vm, Display *display, Value v)
     fine = fine && add_form(vm, display, "text/plain", 10, text.at ? text.at : "", text.length);
     text_free(&text);
     return fine;
+}
+
+/* Whether [mime] is one of [forms]. */
+static bool is_wanted(const char *forms, const char *mime)
+{
+    size_t length = strlen(mime);
+    for (const char *at = forms; (at = strstr(at, mime)) != NULL; at += length)
+        if ((at == forms || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0')) return true;
+    return false;
 }
 
 /* ---- what show() gave ---- */
@@ -128,18 +142,93 @@ static bool add_content(Vm *vm, Display *display, const char *mime, size_t lengt
     return fine;
 }
 
-static bool add_wanted(Vm *vm, Display *display, const Map *bundle, const char *at)
+/* Of pictures a front end needs one: the first in the bundle's order that it can show. */
+static bool is_second_picture(const Map *bundle, const char *mime, const char *forms)
 {
+    if (strncmp(mime, "image/", 6) != 0) return false;
+    for (int64_t i = 0; i < bundle->used; i++) {
+        Value key = bundle->entry[i].key;
+        if (key.tag != TAG_STRING || strncmp(key.string->text, "image/", 6) != 0) continue;
+        if (strcmp(key.string->text, mime) == 0) return false;
+        if (is_wanted(forms, key.string->text)) return true;
+    }
+    return false;
+}
+
+static bool add_wanted(Vm *vm, Display *display, const Map *bundle, const char *forms)
+{
+    const char *at = forms;
     for (size_t length; (length = strcspn(at += strspn(at, " "), " ")) > 0; at += length) {
         char mime[64];
         Value content;
         if (length >= sizeof mime) continue;
         memcpy(mime, at, length);
         mime[length] = '\0';
-        if (!map_get_text(bundle, mime, &content)) continue;
+        if (!map_get_text(bundle, mime, &content) || is_second_picture(bundle, mime, forms)) continue;
         if (!add_content(vm, display, mime, length, content)) return false;
     }
     return true;
+}
+
+/* ---- forms of values without a show() ---- */
+
+static bool make_html(Vm *vm, Value v, Text *out)
+{
+    Table table;
+    bool found = v.tag == TAG_OBJECT;
+    if (found) {
+        html_object(vm, v.object, out);
+        return true;
+    }
+    if (!table_of(vm, v, &table, &found)) return false;
+    if (found) table_html(&table, out);
+    table_free(&table);
+    return true;
+}
+
+static bool is_container(Value v)
+{
+    return v.tag == TAG_LIST || v.tag == TAG_MAP;
+}
+
+/* Counts what is in [v] and stops at [most]. */
+static int64_t weigh(Value v, int64_t most)
+{
+    int64_t n = v.tag == TAG_TENSOR ? tensor_size(v.tensor) : v.tag == TAG_RANGE ? range_length(v.range) : 1;
+    for (int64_t i = 0; v.tag == TAG_LIST && i < v.list->count && n < most; i++) n += weigh(v.list->at[i], most - n);
+    for (int64_t i = 0; v.tag == TAG_MAP && i < v.map->used && n < most; i++) n += weigh(v.map->entry[i].value, most - n);
+    return n;
+}
+
+/* Data within data: something to unfold. */
+static bool is_nested(Value v)
+{
+    bool nested = false;
+    for (int64_t i = 0; v.tag == TAG_LIST && i < v.list->count && !nested; i++) nested = is_container(v.list->at[i]);
+    for (int64_t i = 0; v.tag == TAG_MAP && i < v.map->used && !nested; i++) nested = is_container(v.map->entry[i].value);
+    return nested && weigh(v, JSON_LIMIT) < JSON_LIMIT;
+}
+
+/* What cannot be said in JSON has no such form, and that is no error. */
+static void make_json(Vm *vm, Value v, Text *out)
+{
+    if (json_write(vm, "display", v, out)) return;
+    error_clear(&vm_tensors(vm)->error);
+    text_free(out);
+}
+
+static bool add_made(Vm *vm, Display *display, Value v, const char *forms)
+{
+    Text html = {0}, json = {0};
+    bool fine = !is_wanted(forms, "text/html") || make_html(vm, v, &html);
+    bool broken = memchr(display->form[0].data, '\n', display->form[0].length) != NULL;
+    if (fine && !html.length && broken && is_nested(v) && is_wanted(forms, "application/json")) make_json(vm, v, &json);
+    fine = fine && (!html.failed || vm_out_of_memory(vm));
+    if (fine && html.length) fine = add_form(vm, display, "text/html", 9, html.at, html.length);
+    if (fine && json.length) fine = add_form(vm, display, "application/json", 16, json.at, json.length);
+    text_free(&html);
+    text_free(&json);
+    return fine;
 }
 
 const char *display_forms(Vm *vm)
@@ -161,7 +250,8 @@ Display *display_of(Vm *vm, Value v, const char *forms)
         fine = add_content(vm, display, "text/plain", 10, shown);
     else if (fine)
         fine = add_text(vm, display, bundle ? v : shown);
-    fine = fine && (!bundle || add_wanted(vm, display, shown.map, forms));
+    bool plain = !bundle && (shown.tag != TAG_STRING || v.tag == TAG_STRING);
+    fine = fine && (!bundle || add_wanted(vm, display, shown.map, forms)) && (!plain || add_made(vm, display, shown, forms));
     value_release(shown);
     if (fine) return display;
     display_free(display);
@@ -237,4 +327,46 @@ bool native_update_display(Vm *vm, const Value *args, Value *result)
     vm_fail(vm, ERROR_value, "update_display", "nothing is shown by the name \"%.80s\"", args[1].string->text);
     error_hint(&vm_tensors(vm)->error, "display(x, \"%.80s\") shows it first", args[1].string->text);
     return false;
+}
+
+/* ---- forms for programs ---- */
+
+/* Texts as a string, anything else as bytes. */
+static bool give_form(Vm *vm, const DisplayForm *form, Value *result)
+{
+    if (utf8_check(form->data, form->length) == form->length)
+        return native_give(vm, string_new(form->data, form->length), result);
+    int64_t size = (int64_t)form->length;
+    Tensor *bytes = tensor_from_data(vm_tensors(vm), DTYPE_u8, 1, &size, form->data);
+    return bytes && native_give(vm, value_from_tensor_take(bytes), result);
+}
+
+bool native_shown_as(Vm *vm, const Value *args, Value *result)
+{
+    const char *mime = args[1].string->text;
+    Display *display = display_of(vm, args[0], mime);
+    *result = VALUE_NONE;
+    if (!display) return false;
+    const DisplayForm *form = &display->form[display->count - 1];
+    bool fine = strcmp(form->mime, mime) != 0 || give_form(vm, form, result);
+    display_free(display);
+    return fine;
+}
+
+bool native_escape_html(Vm *vm, const Value *args, Value *result)
+{
+    Text out = {0};
+    html_escape(&out, args[0].string->text, args[0].string->length);
+    return native_give_text(vm, &out, result);
+}
+
+bool native__table_text(Vm *vm, const Value *args, Value *result)
+{
+    Table table;
+    Text out = {0};
+    bool found;
+    if (!table_of(vm, args[0], &table, &found)) return false;
+    if (found) table_text(&table, &out);
+    table_free(&table);
+    return native_give_text(vm, &out, result);
 }

@@ -20,6 +20,7 @@ int print_width(Vm *vm);
 bool print_is_word(const char *text);                          /* could be a name */
 void print_float(Text *out, double number, Dtype dtype);     /* the dtype of which it is a number */
 void print_object(Printer *p, const Object *object);          /* the tree of a model (print_model.c) */
+void html_object(Vm *vm, const Object *object, Text *out);     /* the same, to be folded in a page */
 void print_thousands(Text *out, int64_t number);               /* 1,234,567 (format.c) */
 
 #endif
