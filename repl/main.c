@@ -227,6 +227,7 @@ static const char main_help[] =
     "       tessera test FILE ...          run the tests in files, or in a folder's *.tsr files\n"
     "       tessera fmt FILE ...           rewrite files in the one style; - for standard input\n"
     "       tessera doctor                 what this machine offers, and how fast it is\n"
+    "       tessera kernel install         put Tessera into the launcher of Jupyter\n"
     "       tessera --help, --version      this page; the version\n"
     "\n"
     "tessera COMMAND --help says more. Before a command, --lib DIR reads the libraries from DIR.\n";
@@ -269,6 +270,15 @@ static const char fmt_help[] =
     "--check: writes nothing, names the files that would change. --diff: writes nothing, shows the changes.\n"
     "\n"
     "Exit status: 0; 1 when a file could not be formatted or, with --check, would change.\n";
+
+static const char kernel_help[] =
+    "usage: tessera kernel install [--user | --prefix DIR | --sys-prefix] [--name NAME]\n"
+    "       tessera kernel uninstall [the same]\n"
+    "\n"
+    "Writes, or removes, the folder by which Jupyter finds Tessera: for this user (the default), for all users of DIR, as\n"
+    "in --prefix /usr/local, or in the active virtual or conda environment. JupyterLab, Notebook and VS Code then list it.\n"
+    "\n"
+    "Exit status: 0; 1 when files cannot be written or there was nothing to remove.\n";
 
 static const char doctor_help[] =
     "usage: tessera doctor\n"
@@ -348,6 +358,14 @@ static int command_fmt(int argc, char **argv)
     return format_run(&program, check, diff, argc, argv);
 }
 
+static int command_kernel(int argc, char **argv)
+{
+    if (argc > 0 && is_help(argv[0])) return show(kernel_help);
+    if (argc > 0 && strcmp(argv[0], "install") == 0) return kernelspec_run(true, argc - 1, argv + 1);
+    if (argc > 0 && strcmp(argv[0], "uninstall") == 0) return kernelspec_run(false, argc - 1, argv + 1);
+    return argc > 0 ? fail_usage("kernel takes no '%s'", argv[0]) : show(kernel_help);
+}
+
 static int command_doctor(int argc, char **argv)
 {
     if (argc > 0 && is_help(argv[0])) return show(doctor_help);
@@ -388,6 +406,7 @@ static const struct { const char *word; int (*run)(int argc, char **argv); const
     {"check", command_check, check_help},
     {"test", command_test, test_help},
     {"fmt", command_fmt, fmt_help},
+    {"kernel", command_kernel, kernel_help},
     {"doctor", command_doctor, doctor_help},
     {"-e", command_code, code_help},
     {"-", command_stdin, code_help},

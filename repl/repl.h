@@ -33,6 +33,9 @@ int test_run(Program *program, int count, char **paths);
 int check_run(Program *program, int count, char **paths);
 int format_run(Program *program, bool check, bool diff, int count, char **paths);
 
+/* `tessera kernel install`, or uninstall, with the options that follow: the exit status. */
+int kernelspec_run(bool installing, int argc, char **argv);
+
 /* The prompt, until the user leaves: the exit status. [input] for the language's input() while it runs. */
 int prompt_run(Program *program);
 char *prompt_input(void *program, const char *prompt, bool secret);
