@@ -14,7 +14,7 @@
 
 /* ---- showing ---- */
 
-bool native_print(Vm *vm, const Value *args, Value *result)
+static bool print_to(Vm *vm, OutputStream stream, const Value *args, Value *result)
 {
     const List *xs = args[0].list;
     Text text = {0};
@@ -25,10 +25,23 @@ bool native_print(Vm *vm, const Value *args, Value *result)
     }
     text_add(&text, args[2].string->text, args[2].string->length);
     fine = fine && (!text.failed || vm_out_of_memory(vm));
-    fine = fine && vm_output(vm, OUTPUT_OUT, text.at ? text.at : "", text.length);
+    fine = fine && vm_output(vm, stream, text.at ? text.at : "", text.length);
     text_free(&text);
     *result = VALUE_NONE;
     return fine;
+}
+
+bool native_print(Vm *vm, const Value *args, Value *result)
+{
+    const SessionConfig *config = vm_config(vm);
+    if (!print_to(vm, OUTPUT_OUT, args, result)) return false;
+    if (args[3].b && config && config->flush) config->flush(config->user);
+    return true;
+}
+
+bool native_warn(Vm *vm, const Value *args, Value *result)
+{
+    return print_to(vm, OUTPUT_ERR, args, result);
 }
 
 bool native_str(Vm *vm, const Value *args, Value *result)

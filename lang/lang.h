@@ -57,6 +57,7 @@ typedef struct CommMessage {
 typedef struct SessionConfig {
     void *user;                                                            /* passed to every callback */
     void (*output)(void *user, OutputStream stream, const char *text, size_t length);
+    void (*flush)(void *user);                                             /* what was put out is wanted now; may be NULL */
     void (*progress)(void *user, const Progressed *progress);              /* NULL: a display that takes its own place, else silent */
     void (*display)(void *user, const Display *display);                   /* NULL: its text goes to output */
     const char *forms;                                                     /* mime types it can show besides text, by spaces */

@@ -115,6 +115,11 @@ static void on_output(void *user, OutputStream stream, const char *text, size_t 
     screen_output(&((Program *)user)->screen, stream, text, length);
 }
 
+static void on_flush(void *user)
+{
+    screen_flush(&((Program *)user)->screen);
+}
+
 static void on_progress(void *user, const Progressed *progress)
 {
     screen_progress(&((Program *)user)->screen, progress);
@@ -122,8 +127,9 @@ static void on_progress(void *user, const Progressed *progress)
 
 static SessionConfig config_for(Program *program)
 {
-    return (SessionConfig){.user = program, .output = on_output, .progress = on_progress, .input = prompt_input,
-                           .library = library, .width = screen_width(&program->screen), .color = program->screen.color};
+    return (SessionConfig){.user = program, .output = on_output, .flush = on_flush, .progress = on_progress,
+                           .input = prompt_input, .library = library, .width = screen_width(&program->screen),
+                           .color = program->screen.color};
 }
 
 static int fail_usage(const char *format, const char *word)
