@@ -96,6 +96,14 @@ const Command *command_find(const char *name, size_t length)
     return NULL;
 }
 
+/* Where code that starts at [from] ends: at the next command or the end. */
+static size_t next_command(const char *text, size_t length, size_t from)
+{
+    for (size_t at = from; at < length; at = line_end(text, at, length) + 1)
+        if (looks_like_command(text, at, line_end(text, at, length)) && !is_open(text + from, at - from)) return at;
+    return length;
+}
+
 /* What stands behind the name, in lines up to [end]; code goes on over as many as it needs. */
 static void find_argument(const char *text, size_t length, size_t end, Piece *piece)
 {
@@ -103,13 +111,13 @@ static void find_argument(const char *text, size_t length, size_t end, Piece *pi
     if (piece->command && piece->command->takes == TAKES_CODE) {
         if (piece->argument == end) {
             piece->argument = skip_spaces(text, end, length);
-            end = length;
+            end = next_command(text, length, piece->argument);
         }
         while (end < length && is_open(text + piece->argument, end - piece->argument))
             end = line_end(text, end + 1, length);
     }
     piece->argument_end = trim_end(text, piece->argument, end);
-    piece->end = end < length ? end + 1 : length;
+    piece->end = end < length && text[end] == '\n' ? end + 1 : end;
 }
 
 static void read_command(const char *text, size_t length, size_t start, Piece *piece)
@@ -141,17 +149,8 @@ bool command_piece(const char *text, size_t length, size_t from, Piece *piece)
     if (start == length) return false;
     while (at > from && text[at - 1] != '\n') at--;
     *piece = (Piece){.start = at};
-    for (size_t first = at; at < length; at = line_end(text, at, length) + 1) {
-        if (!looks_like_command(text, at, line_end(text, at, length))) continue;
-        if (at == first) {
-            read_command(text, length, at, piece);
-            return true;
-        }
-        if (is_open(text + first, at - first)) continue;
-        piece->end = at;
-        return true;
-    }
-    piece->end = length;
+    if (looks_like_command(text, at, line_end(text, at, length))) read_command(text, length, at, piece);
+    else piece->end = next_command(text, length, at);
     return true;
 }
 

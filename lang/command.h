@@ -59,5 +59,7 @@ bool command_answer(CommandCall *call, Text *plain);
 bool command_flag(CommandCall *call, const char *flag);
 /* The argument as the module's code, to be run by vm_run_proto as often as one likes; return false where it is NULL. */
 Proto *command_compile(CommandCall *call);
+bool command_value(CommandCall *call, Value *out);                     /* runs it once */
+void command_bytes(double bytes, Text *out);                           /* "1.5 MB" */
 
 #endif

@@ -285,6 +285,18 @@ void proto_release(Proto *p)
 
 /* ---- disassembly ---- */
 
+static void disassemble_constant(Value v, Text *out)
+{
+    char described[96];
+    if (v.tag == TAG_INT) text_format(out, " %lld", (long long)v.i);
+    else if (v.tag == TAG_FLOAT) text_format(out, " %g", v.f);
+    else if (v.tag == TAG_STRING) text_format(out, " \"%.40s\"", v.string->text);
+    else {
+        value_describe(v, described, sizeof described);
+        text_format(out, " (%s)", described);
+    }
+}
+
 static void operand_text(const Proto *proto, int pc, Code w, int i, Text *out)
 {
     static const char kill[] = "!";
@@ -298,8 +310,8 @@ static void operand_text(const Proto *proto, int pc, Code w, int i, Text *out)
         return;
     case OPERAND_J: text_format(out, " ->%d", pc + 1 + CODE_WIDE(w)); return;
     case OPERAND_I: text_format(out, " %d", CODE_WIDE(w)); return;
-    case OPERAND_G:
-    case OPERAND_K: text_format(out, " k%d", i == 1 ? CODE_WIDE(w) : (int)CODE_C(w)); return;
+    case OPERAND_G: text_format(out, " %s", proto->module->slot[CODE_WIDE(w)].name); return;
+    case OPERAND_K: disassemble_constant(proto->constants[i == 1 ? CODE_WIDE(w) : (int)CODE_C(w)], out); return;
     case OPERAND_T:
         text_format(out, " t%u", operand_register(w, i));
         if ((CODE_OP(w) == CODE_GET_MEMBER || CODE_OP(w) == CODE_CALL_METHOD) && proto->sites[CODE_C(w)].name)

@@ -307,8 +307,20 @@ static bool store_cell(Vm *vm, Object *object, int index, Value owned)
     return true;
 }
 
+/* A dry run must not leave what has no values in an object that outlives it. */
+static bool is_dry(Vm *vm, Value now, Value stored)
+{
+    return vm->tensors.meta && stored.tag == TAG_TENSOR && stored.tensor->meta && now.tag != TAG_UNDEFINED &&
+           !(now.tag == TAG_TENSOR && now.tensor->meta);
+}
+
 bool object_store_take(Vm *vm, Object *object, int index, Value owned)
 {
+    if (is_dry(vm, object->field[index], owned)) {
+        value_release(owned);
+        return vm_fail(vm, ERROR_value, "", "%s is stored into here, and only shapes are being computed",
+                       object_field_name(object, index));
+    }
     if (object_field_kind(object, index) != FIELD_PLAIN)
         return store_cell(vm, object, index, owned);
     if (!object_admits(vm, object, index, owned)) {

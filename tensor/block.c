@@ -19,6 +19,7 @@ typedef struct BlockLists {
     int kept[BLOCK_CLASSES];
     bool registered;
     _Atomic(int64_t) bytes, tensors;  /* taken less given back here, as far as memory_count does not know it */
+    int64_t made;                     /* tensors, ever; the thread's own */
     struct BlockLists *next;          /* of all threads that live */
 } BlockLists;
 
@@ -63,6 +64,12 @@ void block_counts(int64_t *bytes, int64_t *tensors)
 void block_count_tensor(int by)
 {
     count(&lists.tensors, by);
+    lists.made += by > 0;
+}
+
+int64_t runtime_tensors_made(void)
+{
+    return lists.made;
 }
 
 static void free_lists(void *unused)

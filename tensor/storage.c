@@ -82,6 +82,11 @@ void memory_use(MemoryUse *use)
                        .peak = (size_t)atomic_load(&peak_bytes), .cached = (size_t)atomic_load(&cached_bytes)};
 }
 
+void runtime_forget_peak(void)
+{
+    atomic_store(&peak_bytes, atomic_load(&live_bytes));
+}
+
 void memory_count(int64_t bytes)
 {
     int64_t now = atomic_fetch_add_explicit(&live_bytes, bytes, memory_order_relaxed) + bytes;

@@ -820,3 +820,37 @@ bool grad_backward(TensorContext *context, int n_outputs, Tensor *const *outputs
     context->recording++;
     return good;
 }
+
+/* ---- looking ---- */
+
+static void spec_name(const TensorSpec *spec, char *buffer, size_t size)
+{
+    int used = snprintf(buffer, size, "%s", dtype_name(spec->dtype));
+    if (used > 0 && (size_t)used < size)
+        shape_format(spec->ndim, spec->shape, buffer + used, size - (size_t)used);
+}
+
+const char *grad_node_name(const GradNode *node)
+{
+    return node->hook ? node->hook->name : node->def ? op_name(node->def) : "";
+}
+
+void grad_node_type(const GradNode *node, char *buffer, size_t size)
+{
+    spec_name(&node->out_spec[0], buffer, size);
+}
+
+int grad_node_inputs(const GradNode *node)
+{
+    return node->n_in;
+}
+
+const GradNode *grad_node_input(const GradNode *node, int i)
+{
+    return node->edge[i].node;
+}
+
+void grad_node_input_type(const GradNode *node, int i, char *buffer, size_t size)
+{
+    spec_name(&node->in_spec[i], buffer, size);
+}

@@ -214,6 +214,13 @@ Tensor *grad_leaf(TensorContext *context, Tensor *tensor);
 bool grad_backward(TensorContext *context, int n_outputs, Tensor *const *outputs, Tensor *const *seeds, int n_leaves,
                    Tensor *const *leaves, Tensor **grads);
 
+/* A look at a record, for showing it. */
+const char *grad_node_name(const GradNode *node);                  /* of its op; "" for a leaf */
+void grad_node_type(const GradNode *node, char *buffer, size_t size);      /* of its first result: "f32[64, 10]" */
+int grad_node_inputs(const GradNode *node);
+const GradNode *grad_node_input(const GradNode *node, int i);      /* what made that input; NULL: a constant */
+void grad_node_input_type(const GradNode *node, int i, char *buffer, size_t size);
+
 /* A gradient from outside the table (with_grad, checkpoint). [gradient] fills dx[i] (owned; NULL: none) for the inputs
    that are wanted, from the gradients that arrived at the outputs (NULL where none did). */
 typedef struct GradHook {
@@ -272,6 +279,8 @@ typedef struct RuntimeInfo {
 void runtime_info(RuntimeInfo *info, bool open_blas);
 void runtime_set_threads(int threads);              /* 0: as many as the cores granted */
 int64_t runtime_live_tensors(void);
+int64_t runtime_tensors_made(void);                 /* by this thread, ever */
+void runtime_forget_peak(void);                     /* memory_peak starts anew from what is in use */
 /* False under AddressSanitizer and when TESSERA_NO_CACHE is set: then nobody keeps freed memory, so that tools see
    every misuse. */
 bool runtime_keeps_memory(void);

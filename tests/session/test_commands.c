@@ -97,6 +97,84 @@ static void test_reset(void)
     session_free(s);
 }
 
+static void test_time(void)
+{
+    Session *s = open_session();
+    expect(s, "x = ones(64, 64); n = 0", "");
+    expect_part(s, ":time x @ x", " median of ");
+    expect_part(s, ":time x @ x", "1 tensor a run; at most ");
+    expect_part(s, ":time n = n + 1", "0 tensors a run; at most 0 B");
+    expect(s, "n > 100", "true");
+    expect_part(s, ":time\nfor i in 0..3 {\n    i\n}\n?n\n", " median of ");
+    expect_part(s, ":time\nfor i in 0..3 {\n    i\n}\n?n\n", "n: int");
+    expect_part(s, ":time x @ wrong", "name error: wrong is not defined\n  <in>:1:11\n  1 |       x @ wrong\n                ^^^^^");
+    expect(s, ":time 1 +", "syntax error: expected a value, but the text ends here\n  <in>:1:10\n  1 |       1 +\n               ^");
+    expect_part(s, ":time", ":time needs an argument");
+    session_free(s);
+}
+
+static void test_shape(void)
+{
+    Session *s = open_session();
+    expect(s, "net = nn.Linear(784, 10); x = ones(64, 784); seed(1); a = randn(2); seed(1)", "");
+    expect(s, ":shape net(x)", "f32[64, 10]");
+    expect(s, ":shape {y: net(x), rest: [x, 3, (x.T, \"s\")]}", "{y: f32[64, 10], rest: [f32[64, 784], int, (f32[784, 64], str)]}");
+    expect(s, ":shape zeros(1000000, 1000000) @ zeros(1000000, 3)", "f32[1000000, 3]");
+    expect(s, ":shape randn(2)", "f32[2]");
+    expect(s, "same(a, randn(2))", "true");
+    expect(s, "sum(x)", "50176.0");
+    expect_part(s, ":shape x = 3", ":shape takes an expression");
+    expect_part(s, ":shape (y = net(x))", "error");
+    expect_part(s, ":shape net(x.T)", "shape error: linear: x has 64 inputs, weight takes 784");
+    expect_part(s, ":shape nonzero(x)", "hint: this shape depends on values, which :shape does not compute");
+    expect(s, "model Count() {\n    seen = none\n    fn forward(x) {\n        self.seen = x + 1\n        x\n    }\n}\nc = Count()", "");
+    expect_part(s, ":shape c(x)", "seen is stored into here, and only shapes are being computed");
+    expect(s, "c.seen", "");
+    session_free(s);
+}
+
+static void test_graph(void)
+{
+    Session *s = open_session();
+    expect(s, "x = ones(4, 3); w = ones(3, 2); y = zeros(4, 2); net = nn.Linear(3, 2)\nfn loss() = mean((net(x) - y)^2)", "");
+    expect(s, ":graph sum(x @ w)", "sum  f32[]\nmatmul  f32[4, 2]\n  x : f32[4, 3]\n  w : f32[3, 2]");
+    expect(s, ":graph exp(x) * exp(x)", "mul  f32[4, 3]\n  exp  f32[4, 3]\n  x : f32[4, 3]\n  exp  f32[4, 3]\n  x : f32[4, 3]");
+    expect_part(s, ":graph loss()", "net.weight : f32[2, 3]");
+    expect_part(s, ":graph --dot sum(x)", "digraph gradient {\n    rankdir = BT\n    node [shape = box]\n    n1 [label = \"sum\\nf32[]\"]\n    n2 -> n1\n    n2 [label = \"x\\nf32[4, 3]\", style = rounded]\n}");
+    expect(s, "z = sum(x)", "");
+    expect_part(s, ":graph z", "gradient error: the value depends on no float tensor or model in a variable");
+    expect_part(s, ":graph x @ y", "shape error: matmul");
+    expect(s, "grad(x -> sum(x))([1.])", "[1.0]");
+    expect(s, "sum(net.weight) == sum(net.weight)", "true");
+    expect_part(s, ":graph --dot", "error");
+    session_free(s);
+}
+
+static void test_bytecode(void)
+{
+    Session *s = open_session();
+    expect(s, "fn twice(a) = a * 2", "");
+    expect(s, ":bytecode twice", "twice: 2 registers, 1 parameters\n    0  MUL_K            r1 r0! 2\n    1  RETURN           r1!");
+    expect_part(s, ":bytecode nn.Linear", "INIT_FIELD");
+    expect_part(s, ":bytecode twice(3) + 1", "GET_CALLEE       r1 twice");
+    expect_part(s, ":bytecode relu", "relu is built in: it has no bytecode");
+    expect_part(s, ":bytecode nope", "name error: nope is not defined");
+    expect_part(s, "x = 3\n:bytecode x", "x is no function, but int");
+    session_free(s);
+}
+
+static void test_mem(void)
+{
+    Session *s = open_session();
+    expect_part(s, ":mem", "of a budget of ");
+    expect(s, "big = zeros(100, 100); view = big[:50]; net = nn.Linear(3, 2); n = 3", "");
+    expect_part(s, ":mem", "big                 39.1 KB  f32[100, 100]\n");
+    expect_part(s, ":mem", "view                    0 B  f32[50, 100]\n");
+    expect_part(s, ":mem", "Linear, 2 tensors\n");
+    expect_part(s, ":mem big", ":mem takes no argument");
+    session_free(s);
+}
+
 static void test_complete(void)
 {
     Session *s = open_session();
@@ -113,6 +191,11 @@ int main(void)
     test_pieces();
     test_use();
     test_reset();
+    test_time();
+    test_shape();
+    test_graph();
+    test_bytecode();
+    test_mem();
     test_complete();
     tap_ok(session_live_objects() == 0, "nothing is alive after the last session (%lld)", session_live_objects());
     return tap_end();
