@@ -128,8 +128,8 @@ static void on_progress(void *user, const Progressed *progress)
 static SessionConfig config_for(Program *program)
 {
     return (SessionConfig){.user = program, .output = on_output, .flush = on_flush, .progress = on_progress,
-                           .input = prompt_input, .library = library, .width = screen_width(&program->screen),
-                           .color = program->screen.color};
+                           .input = prompt_input, .next_input = prompt_next, .library = library,
+                           .width = screen_width(&program->screen), .color = program->screen.color};
 }
 
 static int fail_usage(const char *format, const char *word)
@@ -216,16 +216,41 @@ static int run_stdin(void)
     return status;
 }
 
-static int run_prompt(void)
+char *program_path(const char *variable, const char *home_folder, const char *name)
+{
+    const char *folder = getenv(variable), *home = getenv("HOME");
+    char *path = NULL;
+    int made = folder && *folder == '/' ? asprintf(&path, "%s/tessera/%s", folder, name)
+               : home && *home ? asprintf(&path, "%s/%s/tessera/%s", home, home_folder, name) : -1;
+    return made < 0 ? NULL : path;
+}
+
+/* The user's own start file. Whatever it does, a prompt follows. */
+static void run_init(void)
+{
+    EvalResult result = {0};
+    char *path = program_path("XDG_CONFIG_HOME", ".config", "init.tsr");
+    if (path && access(path, F_OK) == 0) {
+        interrupt_begin(program.session);
+        EvalStatus status = session_run_file(program.session, path, 0, NULL, &result);
+        interrupt_end();
+        program_show(&program, status, &result);
+        eval_result_clear(&result);
+    }
+    free(path);
+}
+
+static int run_prompt(bool init)
 {
     if (!program_open(&program)) return STATUS_ERROR;
     printf("Tessera %s   ?name explains, :help helps, Ctrl-D leaves\n", session_version());
     fflush(stdout);
+    if (init) run_init();
     return program_close(&program, prompt_run(&program));
 }
 
 static const char main_help[] =
-    "usage: tessera                        a prompt (from a pipe: like tessera -)\n"
+    "usage: tessera [--no-init]            a prompt (from a pipe: like tessera -)\n"
     "       tessera run FILE [OPTION ...]  run a script; its own options follow\n"
     "       tessera -e CODE                run CODE and print its last value\n"
     "       tessera -                      run standard input and print its last value\n"
@@ -236,7 +261,8 @@ static const char main_help[] =
     "       tessera kernel install         put Tessera into the launcher of Jupyter\n"
     "       tessera --help, --version      this page; the version\n"
     "\n"
-    "tessera COMMAND --help says more. Before a command, --lib DIR reads the libraries from DIR.\n";
+    "tessera COMMAND --help says more. Before a command, --lib DIR reads the libraries from DIR.\n"
+    "The prompt runs ~/.config/tessera/init.tsr first, if it is there; --no-init leaves it out.\n";
 
 static const char run_help[] =
     "usage: tessera run [--prompt] FILE [OPTION ...]\n"
@@ -452,7 +478,8 @@ int main(int argc, char **argv)
         argc -= 2;
         argv += 2;
     }
-    if (argc == 0) return isatty(STDIN_FILENO) ? run_prompt() : run_stdin();
+    bool init = argc != 1 || strcmp(argv[0], "--no-init") != 0;
+    if (argc == 0 || !init) return isatty(STDIN_FILENO) ? run_prompt(init) : run_stdin();
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(argv[0], commands[i].word) == 0) return commands[i].run(argc - 1, argv + 1);
     return command_unknown(argc, argv);

@@ -5,20 +5,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
+#include "history.h"
 #include "line.h"
 #include "repl.h"
 
-/* ---- lines ---- */
+/* ---- lines without an editor: no terminal, a dumb one, or no readline ---- */
 
-static char *plain_read(const char *prompt, const char *prefill, bool *cancelled)
+static char *plain_line(const char *prompt, bool *cancelled)
 {
     char *line = NULL;
     size_t room = 0;
-    (void)prefill;
     *cancelled = false;
     fputs(prompt, stdout);
     fflush(stdout);
@@ -34,107 +33,9 @@ static char *plain_read(const char *prompt, const char *prefill, bool *cancelled
     return line;
 }
 
-static void plain_open(const LineHost *host, const char *history)
+static bool is_blank(const char *text)
 {
-    (void)host;
-    (void)history;
-}
-
-static void plain_remember(const char *text)
-{
-    (void)text;
-}
-
-static void plain_close(void)
-{
-}
-
-static const LineModule plain_lines = {plain_open, plain_read, plain_remember, plain_close};
-static const LineModule *lines;
-
-static bool host_interrupted(void *user)
-{
-    (void)user;
-    return interrupt_taken();
-}
-
-static char **host_complete(void *user, const char *text, size_t cursor, size_t *start)
-{
-    Program *program = user;
-    Completions found = {0};
-    if (!session_complete(program->session, text, strlen(text), cursor, &found)) return NULL;
-    *start = found.start;
-    char **list = found.count > 0 ? calloc((size_t)found.count + 1, sizeof *list) : NULL;
-    for (int i = 0; list && i < found.count; i++)
-        if (!(list[i] = strdup(found.at[i].text))) break;
-    completions_clear(&found);
-    return list;
-}
-
-/* ~/.local/state/tessera/history, whose folders are made; NULL when there is no home. */
-static char *history_file(void)
-{
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    char *path = NULL;
-    int made = state && *state == '/' ? asprintf(&path, "%s/tessera/history", state)
-               : home && *home ? asprintf(&path, "%s/.local/state/tessera/history", home) : -1;
-    if (made < 0) return NULL;
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        mkdir(path, 0700);                               /* mostly there already; a failure shows when writing */
-        *slash = '/';
-    }
-    return path;
-}
-
-static void open_lines(Program *program)
-{
-    static LineHost host;
-    char *error = NULL, *history = history_file();
-    host = (LineHost){program, host_interrupted, host_complete};
-    lines = isatty(STDOUT_FILENO) ? session_open_module("repl", &error) : NULL;
-    if (!lines) lines = &plain_lines;
-    lines->open(&host, history);
-    free(error);
-    free(history);
-}
-
-/* With the terminal's echo off, past the editor: nothing of it is kept or shown. */
-static char *read_secret(const char *prompt)
-{
-    struct termios before, silent;
-    bool cancelled = false, terminal = tcgetattr(STDIN_FILENO, &before) == 0;
-    if (terminal) {
-        silent = before;
-        silent.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
-        silent.c_lflag |= ICANON | ISIG;
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
-    }
-    char *line = plain_read(prompt, "", &cancelled);
-    if (!terminal) return line;
-    tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
-    if (!cancelled) putchar('\n');
-    fflush(stdout);
-    return line;
-}
-
-char *prompt_input(void *user, const char *prompt, bool secret)
-{
-    Program *program = user;
-    bool cancelled = false;
-    screen_flush(&program->screen);
-    screen_end_progress(&program->screen);
-    if (!prompt) prompt = "";
-    if (secret) return read_secret(prompt);
-    if (lines) return lines->read(prompt, "", &cancelled);
-    return plain_read(prompt, "", &cancelled);
-}
-
-/* ---- the loop ---- */
-
-static bool is_blank(const char *line)
-{
-    return line[strspn(line, " \t")] == 0;
+    return text[strspn(text, " \t\n")] == 0;
 }
 
 /* Appends [line] and a newline to *text. */
@@ -151,56 +52,148 @@ static bool append(char **text, size_t *length, const char *line)
     return true;
 }
 
-/* One whole input, malloc'ed; NULL at the end of input, or with *cancelled after Ctrl-C. Two blank lines end an
-   incomplete one. */
-static char *read_input(Program *program, bool *cancelled)
+static Session *plain_session;
+
+static void plain_open(const LineHost *host)
 {
-    char *text = NULL, spaces[64] = "";
+    plain_session = host->session;
+}
+
+/* Two blank lines end an incomplete block; the end of input too. */
+static char *plain_read(const char *prompt, const char *prefill, bool *cancelled)
+{
+    char *text = NULL;
     size_t length = 0;
-    int blanks = 0;
-    for (bool first = true;; first = false) {
-        char *line = lines->read(first ? "> " : ". ", spaces, cancelled);
-        if (!line) {
-            if (*cancelled || !text) {
-                free(text);
-                return NULL;
-            }
-            return text;
-        }
+    int blanks = 0, indent;
+    (void)prefill;
+    if (prompt) return plain_line(prompt, cancelled);
+    do {
+        char *line = plain_line(text ? LINE_MORE : LINE_PROMPT, cancelled);
+        if (!line) break;
         blanks = is_blank(line) ? blanks + 1 : 0;
         bool kept = append(&text, &length, line);
         free(line);
-        int indent = 0;
-        if (!kept || blanks >= 2) return text;
-        if (session_is_complete(program->session, text, length, &indent) != CODE_INCOMPLETE) return text;
-        if (indent < 0 || indent > (int)sizeof spaces - 1) indent = 0;
-        memset(spaces, ' ', (size_t)indent);
-        spaces[indent] = 0;
+        if (!kept) break;
+    } while (blanks < 2 && session_is_complete(plain_session, text, length, &indent) == CODE_INCOMPLETE);
+    if (text && !*cancelled) {
+        text[length - 1] = 0;
+        return text;
     }
+    free(text);
+    return NULL;
+}
+
+static void plain_remember(const char *entry)
+{
+    (void)entry;
+}
+
+static void plain_unread(const char *bytes, size_t length)
+{
+    (void)bytes;
+    (void)length;
+}
+
+static void plain_close(void)
+{
+}
+
+static const LineModule plain_lines = {plain_open, plain_read, plain_remember, plain_unread, plain_close};
+static const LineModule *lines;
+
+/* ---- opening ---- */
+
+static bool host_interrupted(void *user)
+{
+    (void)user;
+    return interrupt_taken();
+}
+
+static void open_lines(Program *program)
+{
+    char *error = NULL, *history = program_path("XDG_STATE_HOME", ".local/state", "history");
+    LineHost host = {.user = program, .session = program->session, .highlight = language_highlight,
+                     .color = program->screen.color, .interrupted = host_interrupted, .wake = -1};
+    lines = isatty(STDOUT_FILENO) && !program->screen.dumb ? session_open_module("repl", &error) : NULL;
+    if (!lines) lines = &plain_lines;
+    lines->open(&host);
+    history_open(history, lines->remember);
+    free(error);
+    free(history);
+}
+
+/* With the terminal's echo off, past the editor: nothing of it is kept or shown. */
+static char *read_secret(const char *prompt)
+{
+    struct termios before, silent;
+    bool cancelled = false, terminal = tcgetattr(STDIN_FILENO, &before) == 0;
+    if (terminal) {
+        silent = before;
+        silent.c_lflag &= ~(tcflag_t)(ECHO | ECHONL);
+        silent.c_lflag |= ICANON | ISIG;
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent);
+    }
+    char *line = plain_line(prompt, &cancelled);
+    if (!terminal) return line;
+    tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
+    if (!cancelled) putchar('\n');
+    fflush(stdout);
+    return line;
+}
+
+char *prompt_input(void *user, const char *prompt, bool secret)
+{
+    Program *program = user;
+    bool cancelled = false;
+    screen_flush(&program->screen);
+    screen_end_progress(&program->screen);
+    if (!prompt) prompt = "";
+    if (secret) return read_secret(prompt);
+    bool behind = program->screen.mid_line;              /* the editor would draw over what stands there */
+    program->screen.mid_line = false;
+    return lines && !behind ? lines->read(prompt, NULL, &cancelled) : plain_line(prompt, &cancelled);
+}
+
+/* ---- the loop ---- */
+
+/* On the disk before it runs. What hinders that is said once. */
+static void remember(Program *program, const char *text)
+{
+    static bool said;
+    char note[256];
+    lines->remember(text);
+    if (history_add(text) || said) return;
+    said = true;
+    snprintf(note, sizeof note, "the history cannot be kept: %s\n", strerror(errno));
+    screen_output(&program->screen, OUTPUT_ERR, note, strlen(note));
 }
 
 /* Runs one input; true to leave. */
-static bool run_input(Program *program, char *text, int *status)
+static bool run_input(Program *program, const char *text, int *status)
 {
     static int count;
     char name[32];
-    bool leave = false;
-    size_t length = strlen(text);
-    if (is_blank(text) || strspn(text, " \t\n") == length) return false;
-    text[length - 1] = 0;
-    lines->remember(text);
+    if (is_blank(text)) return false;
+    remember(program, text);
     snprintf(name, sizeof name, "<input %d>", ++count);
     session_set_width(program->session, screen_width(&program->screen));
     EvalResult result = {0};
     interrupt_begin(program->session);
-    EvalStatus evaluated = session_eval(program->session, name, text, length - 1, EVAL_INTERACTIVE, &result);
+    EvalStatus evaluated = session_eval(program->session, name, text, strlen(text), EVAL_INTERACTIVE, &result);
     interrupt_end();
     *status = program_show(program, evaluated, &result);
-    leave = evaluated == EVAL_EXIT;
     eval_result_clear(&result);
     if (program->screen.mid_line) screen_output(&program->screen, OUTPUT_OUT, "\n", 1);
     screen_flush(&program->screen);
-    return leave;
+    return evaluated == EVAL_EXIT;
+}
+
+void prompt_next(void *user, const char *text, bool replace)
+{
+    Program *program = user;
+    (void)replace;
+    free(program->next);
+    program->next = strdup(text);
 }
 
 int prompt_run(Program *program)
@@ -210,19 +203,24 @@ int prompt_run(Program *program)
     open_lines(program);
     while (!leave && !program->screen.out_error) {
         bool cancelled = false;
-        char *text = read_input(program, &cancelled);
-        if (!text && cancelled) continue;
-        if (!text) {
-            screen_output(&program->screen, OUTPUT_OUT, "\n", 1);
-            status = 0;
-            break;
-        }
+        char *next = program->next, *text;
+        program->next = NULL;
+        text = lines->read(NULL, next, &cancelled);
+        free(next);
         status = 0;
-        leave = run_input(program, text, &status);
-        if (!leave) status = 0;
+        if (text) {
+            leave = run_input(program, text, &status);
+            if (!leave) status = 0;
+        } else if (!cancelled) {
+            screen_output(&program->screen, OUTPUT_OUT, "\n", 1);
+            leave = true;
+        }
         free(text);
     }
+    free(program->next);
+    program->next = NULL;
     lines->close();
+    history_close();
     screen_flush(&program->screen);
     return status;
 }

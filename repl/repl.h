@@ -8,6 +8,7 @@
 typedef struct Program {
     Session *session;
     Screen screen;
+    char *next;               /* what the next line to edit begins with, or NULL */
 } Program;
 
 /* Between begin and end Ctrl-C interrupts the session; otherwise interrupt_taken tells of it. */
@@ -28,6 +29,10 @@ int program_end(Program *program, int status);
 /* A whole file, or for NULL standard input, malloc'ed; NULL with errno set. */
 char *program_read(const char *path, size_t *length);
 
+/* A file of the user's own, malloc'ed: below the folder that [variable] names, else below [home_folder] of the home
+   folder; NULL when there is neither. */
+char *program_path(const char *variable, const char *home_folder, const char *name);
+
 /* `tessera test`: the files and folders named. `tessera check`, `tessera fmt`: the files named, - standard input. */
 int test_run(Program *program, int count, char **paths);
 int check_run(Program *program, int count, char **paths);
@@ -36,8 +41,10 @@ int format_run(Program *program, bool check, bool diff, int count, char **paths)
 /* `tessera kernel install`, or uninstall, with the options that follow: the exit status. */
 int kernelspec_run(bool installing, int argc, char **argv);
 
-/* The prompt, until the user leaves: the exit status. [input] for the language's input() while it runs. */
+/* The prompt, until the user leaves: the exit status. */
 int prompt_run(Program *program);
+/* The callbacks that the prompt answers: the language's input() while it runs, and what is edited next. */
 char *prompt_input(void *program, const char *prompt, bool secret);
+void prompt_next(void *program, const char *text, bool replace);
 
 #endif

@@ -33,10 +33,10 @@ static bool speaks_utf8(void)
 void screen_open(Screen *screen)
 {
     const char *term = getenv("TERM"), *plain = getenv("NO_COLOR");
-    bool dumb = !term || !*term || strcmp(term, "dumb") == 0;
     memset(screen, 0, sizeof *screen);
+    screen->dumb = !term || !*term || strcmp(term, "dumb") == 0;
     screen->out_terminal = isatty(STDOUT_FILENO) != 0;
-    screen->err_terminal = isatty(STDERR_FILENO) && !dumb;
+    screen->err_terminal = isatty(STDERR_FILENO) && !screen->dumb;
     screen->color = screen->err_terminal && !(plain && *plain);
     screen->utf8 = speaks_utf8();
     screen->last_plain = screen_now();

@@ -9,6 +9,7 @@ enum { DRAWN_MAX = PROGRESS_LINES + 8 };
 
 typedef struct Screen {
     bool out_terminal, err_terminal;
+    bool dumb;                /* no terminal whose cursor can be moved */
     bool color, utf8;
     int out_error;            /* errno of the first failed write */
     bool mid_line;            /* the last thing written to standard output ended no line */

@@ -120,7 +120,7 @@ static void test_prompt(const char *program)
     tap_ok(now() - start_time < 2, "soon");
     expect("abc\025x + 2\r", "9\r\n", "lines can be edited");
     expect(NULL, "> ", "the prompt waits");
-    expect("w = password(\"say: \")\r", "\rsay: ", "a password is asked for");
+    expect("w = password(\"say: \")\r", "\nsay: ", "a password is asked for");
     expect("hidden\r", "> ", "and taken");
     expect("w\r", "\"hidden\"", "as it was typed");
     const char *shown = strstr(seen, "hidden");
