@@ -97,7 +97,7 @@ static unsigned char *make_spec(size_t *length)
     program[size] = 0;
     fputs("{\n \"argv\": [", out);
     write_string(out, program);
-    fputs(", \"kernel\", \"{connection_file}\"],\n \"display_name\": \"Tessera\",\n \"language\": \"tessera\",\n"
+    fputs(", \"kernel\", \"-f\", \"{connection_file}\"],\n \"display_name\": \"Tessera\",\n \"language\": \"tessera\",\n"
           " \"interrupt_mode\": \"message\",\n \"kernel_protocol_version\": \"5.5\",\n"
           " \"metadata\": {\"debugger\": false}\n}\n", out);
     return fclose(out) == 0 ? (unsigned char *)text : NULL;
