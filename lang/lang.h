@@ -172,6 +172,8 @@ bool session_check(Session *session, const char *path, const char *text, size_t 
 
 /* An optional part for front ends, such as "repl": its entry `tessera_module_NAME`; NULL with a malloc'ed *error. */
 void *session_open_module(const char *name, char **error);
+/* Such a part that is a front end, like "kernel"; what follows its name on the command line, and its exit status. */
+typedef struct FrontEnd { int (*run)(int argc, char **argv, const char *library); } FrontEnd;
 const char *session_version(void);
 /* Writes what this machine gives Tessera (threads, kernels, BLAS and its speed, memory, parts, data sets) to the
    config's output; needs no session. False when something is missing that the user should mend. */
@@ -182,6 +184,7 @@ void session_interrupt(Session *session);            /* from any thread or a sig
    mostly at once, at the latest where an interrupt would be seen. There, session_complete and session_inspect may be
    called; other variables are as the step left them. */
 void session_request(Session *session);
+void session_allow_input(Session *session, bool allowed);       /* without, input() says that there is nobody to ask */
 void session_set_width(Session *session, int columns);
 void session_set_forms(Session *session, const char *forms);   /* kept, not copied */
 

@@ -38,6 +38,7 @@ Session *session_new(const SessionConfig *config)
         return NULL;
     }
     session->config.library = session->library;
+    session->input = config->input;
     session->vm = vm_new(session);
     if (!session->vm) {
         free(session->library);
@@ -73,6 +74,7 @@ long long session_live_objects(void) { return (long long)value_live_objects(); }
 long long session_live_bytes(void) { return (long long)value_live_bytes(); }
 void session_interrupt(Session *session) { atomic_fetch_or(&session->vm->flags, FLAG_INTERRUPT); }
 void session_request(Session *session) { atomic_fetch_or(&session->vm->flags, FLAG_REQUEST); }
+void session_allow_input(Session *session, bool allowed) { session->config.input = allowed ? session->input : NULL; }
 void session_set_forms(Session *session, const char *forms)
 {
     session->config.forms = forms;
@@ -429,7 +431,7 @@ static Parse *open_script(Session *session, const char *path, EvalResult *result
 {
     Vm *vm = session->vm;
     size_t length;
-    *result = (EvalResult){0};
+    begin_evaluation(session, result);
     const char *embedded = access(path, F_OK) == 0 ? NULL : session_embedded(path, &length);
     char *text = embedded ? NULL : module_read(vm, path, &length);
     if (!text && !embedded) {

@@ -10,6 +10,7 @@ typedef struct Option { const char *name, *value; } Option;   /* as given; the s
 struct Session {
     SessionConfig config;
     char *library;
+    char *(*input)(void *user, const char *prompt, bool secret);   /* the front end's, also while it may not be asked */
     Vm *vm;
     Option *option;           /* --name value of the script that runs */
     int n_options;

@@ -258,7 +258,7 @@ static const char main_help[] =
     "       tessera test FILE ...          run the tests in files, or in a folder's *.tsr files\n"
     "       tessera fmt FILE ...           rewrite files in the one style; - for standard input\n"
     "       tessera doctor                 what this machine offers, and how fast it is\n"
-    "       tessera kernel install         put Tessera into the launcher of Jupyter\n"
+    "       tessera kernel [install]       a Jupyter kernel; put it into the launcher of Jupyter\n"
     "       tessera --help, --version      this page; the version\n"
     "\n"
     "tessera COMMAND --help says more. Before a command, --lib DIR reads the libraries from DIR.\n"
@@ -304,13 +304,19 @@ static const char fmt_help[] =
     "Exit status: 0; 1 when a file could not be formatted or, with --check, would change.\n";
 
 static const char kernel_help[] =
-    "usage: tessera kernel install [--user | --prefix DIR | --sys-prefix] [--name NAME]\n"
+    "usage: tessera kernel [-f FILE] [--output-limit BYTES]\n"
+    "       tessera kernel install [--user | --prefix DIR | --sys-prefix] [--name NAME]\n"
     "       tessera kernel uninstall [the same]\n"
     "\n"
-    "Writes, or removes, the folder by which Jupyter finds Tessera: for this user (the default), for all users of DIR, as\n"
-    "in --prefix /usr/local, or in the active virtual or conda environment. JupyterLab, Notebook and VS Code then list it.\n"
+    "Without a command: a Jupyter kernel. -f: the connection file, as front ends give it; one that does not exist is made, on\n"
+    "free ports. Without -f one is made where `jupyter console --existing` finds it.\n"
+    "--output-limit: what one cell may write before its middle is left out (1048576; 0: no limit).\n"
     "\n"
-    "Exit status: 0; 1 when files cannot be written or there was nothing to remove.\n";
+    "install writes, uninstall removes the folder by which Jupyter finds Tessera: for this user (the default), for all\n"
+    "users of DIR, as in --prefix /usr/local, or in the active virtual or conda environment. JupyterLab, Notebook and\n"
+    "VS Code then list it.\n"
+    "\n"
+    "Exit status: 0; 1 when the kernel cannot start, files cannot be written or there was nothing to remove.\n";
 
 static const char doctor_help[] =
     "usage: tessera doctor\n"
@@ -390,12 +396,27 @@ static int command_fmt(int argc, char **argv)
     return format_run(&program, check, diff, argc, argv);
 }
 
+/* Signals wait until the kernel can take them: opening its libraries takes milliseconds, and a front end may interrupt
+   from the first one on. */
+static int start_kernel(int argc, char **argv)
+{
+    sigset_t all;
+    char *error;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    const FrontEnd *kernel = session_open_module("kernel", &error);
+    if (kernel) return kernel->run(argc, argv, library);
+    fprintf(stderr, "tessera: %s\n", error ? error : "out of memory");
+    free(error);
+    return STATUS_ERROR;
+}
+
 static int command_kernel(int argc, char **argv)
 {
     if (argc > 0 && is_help(argv[0])) return show(kernel_help);
     if (argc > 0 && strcmp(argv[0], "install") == 0) return kernelspec_run(true, argc - 1, argv + 1);
     if (argc > 0 && strcmp(argv[0], "uninstall") == 0) return kernelspec_run(false, argc - 1, argv + 1);
-    return argc > 0 ? fail_usage("kernel takes no '%s'", argv[0]) : show(kernel_help);
+    return start_kernel(argc, argv);
 }
 
 static int command_doctor(int argc, char **argv)

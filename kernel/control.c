@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The control thread: what must work while a cell runs, watching whoever started the kernel, and the end: it lets the
+   cell stop, has the other threads send what waits and leave, closes the sockets, and ends the process itself when the
+   interpreter does not come back in time. */
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kernel.h"
+#include "requests.h"
+
+enum { LOOK_EVERY = 500 };    /* milliseconds between two looks at the parent */
+#define PATIENCE 0.015        /* seconds that a cell has to stop, and again to leave the interpreter */
+
+static void send_all(Kernel *kernel, const Signer *signer)
+{
+    for (Outgoing *outgoing = mailbox_take_all(&kernel->mail[SOCKET_CONTROL]), *next; outgoing; outgoing = next) {
+        next = outgoing->next;
+        outgoing_send_take(outgoing, kernel->socket[SOCKET_CONTROL], &kernel->wire, signer);
+    }
+}
+
+static bool is_orphan(const Kernel *kernel)
+{
+    if (kernel->parent && getppid() != kernel->parent) return true;
+    return kernel->manager && kill(kernel->manager, 0) != 0 && errno == ESRCH;
+}
+
+static void serve(Kernel *kernel, const Signer *signer)
+{
+    bool dropped;
+    zmq_pollitem_t items[] = {{.socket = kernel->socket[SOCKET_CONTROL], .events = ZMQ_POLLIN},
+                              {.fd = kernel->mail[SOCKET_CONTROL].wake, .events = ZMQ_POLLIN}};
+    zmq_poll(items, 2, LOOK_EVERY);
+    do {
+        Request *request = request_receive(kernel->socket[SOCKET_CONTROL], SOCKET_CONTROL, &kernel->wire, signer, &dropped);
+        if (request) request_dispatch(kernel, request);
+        else if (!dropped) break;
+    } while (!atomic_load(&kernel->ending));
+    send_all(kernel, signer);
+    if (is_orphan(kernel)) kernel_end(kernel);
+}
+
+static void wait_for_interpreter(Kernel *kernel)
+{
+    double start = seconds_now();
+    while (atomic_load(&kernel->computing) && seconds_now() - start < PATIENCE)
+        nanosleep(&(struct timespec){0, 500000}, NULL);
+}
+
+void *control_run(void *user)
+{
+    Kernel *kernel = user;
+    Signer signer;
+    if (!signer_open(&signer, kernel->connection.key)) kernel_end(kernel);
+    while (!atomic_load(&kernel->ending)) serve(kernel, &signer);
+    send_all(kernel, &signer);
+    wait_for_interpreter(kernel);
+    event_signal(kernel->stop);
+    pthread_join(kernel->shell, NULL);
+    pthread_join(kernel->iopub, NULL);
+    pthread_join(kernel->heartbeat, NULL);
+    zmq_close(kernel->socket[SOCKET_CONTROL]);
+    signer_close(&signer);
+    zmq_ctx_term(kernel->context);
+    wait_for_interpreter(kernel);
+    if (atomic_load(&kernel->computing)) {
+        if (kernel->connection.made) unlink(kernel->connection.path);
+        _exit(0);
+    }
+    return NULL;
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The interpreter's thread: runs cells one after the other, publishes what they show, aborts those that were queued behind
+   an error, and answers questions in between. */
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "kernel.h"
+#include "requests.h"
+
+/* After an error, requests that were sent with it may still be on their way: as many seconds of silence end the wait. */
+#define SILENCE 0.01
+#define LONGEST_WAIT 0.2
+
+/* ---- what the language says ---- */
+
+static void on_output(void *user, OutputStream stream, const char *text, size_t length)
+{
+    output_write(&((Kernel *)user)->output, stream, text, length);
+}
+
+static void show(Kernel *kernel, const char *type, json_t *content)
+{
+    output_flush(&kernel->output);
+    if (kernel->silent) json_decref(content);
+    else publish(kernel, type, kernel->cell, content);
+}
+
+static void on_display(void *user, const Display *display)
+{
+    Kernel *kernel = user;
+    json_t *content = bundle_of(display);
+    if (display->id <= 0 || kernel->silent) {
+        show(kernel, "display_data", content);
+        return;
+    }
+    char id[64];
+    snprintf(id, sizeof id, "%.8s-%d", kernel->wire.session, display->id);
+    json_object_set_new(content, "transient", json_pack("{ss}", "display_id", id));
+    if (!display->update) output_flush(&kernel->output);
+    places_put(&kernel->places, display->id, display->update, kernel->cell, content);
+}
+
+static void on_clear(void *user, bool wait)
+{
+    places_finish(&((Kernel *)user)->places);
+    show(user, "clear_output", json_pack("{sb}", "wait", wait));
+}
+
+static void add_payload(Kernel *kernel, json_t *payload)
+{
+    json_array_append_new(kernel->payload, payload);
+}
+
+static void on_page(void *user, const Display *display)
+{
+    json_t *bundle = bundle_of(display);
+    add_payload(user, json_pack("{ss sO si}", "source", "page", "data", json_object_get(bundle, "data"), "start", 0));
+    json_decref(bundle);
+}
+
+static void on_next_input(void *user, const char *text, bool replace)
+{
+    add_payload(user, json_pack("{ss so sb}", "source", "set_next_input", "text", json_from_bytes(text, strlen(text)),
+                                "replace", replace));
+}
+
+static void on_comm(void *user, const CommMessage *message)
+{
+    comm_publish(user, message);
+}
+
+/* ---- asking the user ---- */
+
+/* What has come since on stdin; the caller's. */
+static Request *take_answer(Kernel *kernel)
+{
+    pthread_mutex_lock(&kernel->lock);
+    Request *answer = kernel->answer;
+    kernel->answer = NULL;
+    pthread_mutex_unlock(&kernel->lock);
+    return answer;
+}
+
+static char *on_input(void *user, const char *prompt, bool secret)
+{
+    Kernel *kernel = user;
+    Request *answer;
+    output_flush(&kernel->output);
+    request_release(take_answer(kernel));                /* of a question that nobody waits for any longer */
+    post(kernel, SOCKET_STDIN, "input_request", kernel->cell,
+         json_pack("{so sb}", "prompt", json_from_bytes(prompt, strlen(prompt)), "password", secret));
+    while (!(answer = take_answer(kernel)) && !atomic_load(&kernel->interrupted) && !atomic_load(&kernel->ending)) {
+        struct pollfd wake = {.fd = kernel->wake, .events = POLLIN};
+        poll(&wake, 1, -1);
+        event_forget(kernel->wake);
+        answer_questions(kernel);
+    }
+    char *line = answer ? strdup(request_text(answer, "value")) : NULL;
+    request_release(answer);
+    return line;
+}
+
+static void on_request(void *user)
+{
+    answer_questions(user);
+}
+
+SessionConfig session_callbacks(Kernel *kernel, const char *library)
+{
+    return (SessionConfig){.user = kernel, .output = on_output, .display = on_display, .input = on_input,
+                           .clear = on_clear, .page = on_page, .next_input = on_next_input, .comm = on_comm,
+                           .serve = on_request, .library = library, .width = 100, .color = true,
+                           .forms = "text/html text/markdown text/latex image/svg+xml image/png image/jpeg "
+                                    "audio/wav application/json application/vnd.vegalite.v5+json"};
+}
+
+/* ---- running ---- */
+
+/* Between begin and end an interrupt reaches the session. */
+static void begin(Kernel *kernel, Request *request, bool silent)
+{
+    kernel->silent = silent;
+    kernel->payload = json_array();
+    output_begin(&kernel->output, request, silent);
+    atomic_store(&kernel->interrupted, false);
+    atomic_store(&kernel->computing, true);
+}
+
+static void end(Kernel *kernel)
+{
+    atomic_store(&kernel->computing, false);
+    places_finish(&kernel->places);
+    output_finish(&kernel->output);
+}
+
+static json_t *lines_of(const char *text)
+{
+    json_t *lines = json_array();
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+        json_array_append_new(lines, json_from_bytes(text, length));
+        text += length + (text[length] == '\n');
+    }
+    return lines;
+}
+
+/* {ename, evalue, traceback} */
+static json_t *error_content(const EvalResult *result)
+{
+    const char *kind = result->error_kind ? result->error_kind : "memory";
+    const char *message = result->error_message ? result->error_message : "";
+    char name[64];
+    bool interrupted = result->status == EVAL_INTERRUPTED;
+    snprintf(name, sizeof name, "%s%s", interrupted ? "interrupted" : kind, interrupted ? "" : " error");
+    return json_pack("{ss so so}", "ename", name, "evalue", json_from_bytes(message, strlen(message)), "traceback",
+                     lines_of(result->error ? result->error : name));
+}
+
+static void publish_result(Kernel *kernel, const EvalResult *result)
+{
+    json_t *content = bundle_of(result->display);
+    json_object_set_new(content, "execution_count", json_integer(kernel->count));
+    show(kernel, "execute_result", content);
+}
+
+static EvalStatus evaluate(Kernel *kernel, const char *name, const char *code, size_t length, EvalResult *result)
+{
+    return session_eval(kernel->session, name, code, length, EVAL_INTERACTIVE, result);
+}
+
+static json_t *evaluate_expression(Kernel *kernel, const char *code)
+{
+    EvalResult result = {0};
+    json_t *content;
+    if (evaluate(kernel, "<user expression>", code, strlen(code), &result) == EVAL_OK) {
+        content = result.display ? bundle_of(result.display) : json_pack("{s{} s{}}", "data", "metadata");
+        json_object_set_new(content, "status", json_string("ok"));
+    } else {
+        content = error_content(&result);
+        json_object_set_new(content, "status", json_string("error"));
+    }
+    eval_result_clear(&result);
+    return content;
+}
+
+static json_t *evaluate_expressions(Kernel *kernel, const Request *request)
+{
+    json_t *values = json_object(), *code;
+    const char *name;
+    json_object_foreach(json_object_get(request->content, "user_expressions"), name, code)
+        if (json_is_string(code)) json_object_set_new(values, name, evaluate_expression(kernel, json_string_value(code)));
+    return values;
+}
+
+/* ---- aborting ---- */
+
+static double last_arrival(Kernel *kernel)
+{
+    pthread_mutex_lock(&kernel->lock);
+    double last = kernel->last_arrival;
+    pthread_mutex_unlock(&kernel->lock);
+    return last;
+}
+
+/* The cells that wait now will not run; whatever else waits will. */
+static void abort_queued(Kernel *kernel)
+{
+    double start = seconds_now(), now = start;
+    while (now - last_arrival(kernel) < SILENCE && now - start < LONGEST_WAIT) {
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+        answer_questions(kernel);
+        now = seconds_now();
+    }
+    Queue kept = {0};
+    kept.last = &kept.first;
+    kernel->aborted.last = &kernel->aborted.first;
+    pthread_mutex_lock(&kernel->lock);
+    for (Request *request = kernel->jobs.first, *next; request; request = next) {
+        Queue *to = request->type == kernel->cell->type ? &kernel->aborted : &kept;
+        next = request->next;
+        request->next = NULL;
+        *to->last = request;
+        to->last = &request->next;
+    }
+    kernel->jobs = kept;
+    if (kept.first) kernel->jobs.last = kept.last;
+    pthread_mutex_unlock(&kernel->lock);
+}
+
+static void answer_aborted(Kernel *kernel)
+{
+    for (Request *request; (request = kernel->aborted.first);) {
+        kernel->aborted.first = request->next;
+        publish_status(kernel, request, "busy");
+        reply(kernel, request, json_pack("{ss si ss ss s[]}", "status", "aborted", "execution_count", kernel->count,
+                                         "ename", "aborted", "evalue", "a cell before this one failed", "traceback"));
+        publish_status(kernel, request, "idle");
+        request_release(request);
+    }
+}
+
+/* ---- cells ---- */
+
+static bool is_blank(const char *code)
+{
+    return code[strspn(code, " \t\r\n")] == 0;
+}
+
+static json_t *reply_ok(Kernel *kernel, const Request *request, bool leaving)
+{
+    json_t *expressions = evaluate_expressions(kernel, request);
+    if (leaving) add_payload(kernel, json_pack("{ss sb}", "source", "ask_exit", "keepkernel", 0));
+    return json_pack("{ss so sO}", "status", "ok", "user_expressions", expressions, "payload", kernel->payload);
+}
+
+static json_t *reply_error(Kernel *kernel, const EvalResult *result)
+{
+    json_t *content = error_content(result);
+    show(kernel, "error", json_copy(content));
+    json_object_set_new(content, "status", json_string("error"));
+    json_object_set_new(content, "user_expressions", json_object());
+    json_object_set(content, "payload", kernel->payload);
+    return content;
+}
+
+/* Runs the code, shows what comes of it, and makes the reply but for its count. */
+static json_t *run_code(Kernel *kernel, Request *request, bool store)
+{
+    const json_t *code = json_object_get(request->content, "code");
+    EvalResult result = {0};
+    char name[32];
+    snprintf(name, sizeof name, "<cell %d>", kernel->count);
+    EvalStatus status = evaluate(kernel, name, json_string_value(code), json_string_length(code), &result);
+    json_t *content;
+    bool leaving = status == EVAL_EXIT;
+    if (status == EVAL_OK || leaving) {
+        if (result.display) publish_result(kernel, &result);
+        if (store && result.text) past_set_output(kernel, result.text);
+        content = reply_ok(kernel, request, leaving);
+    } else {
+        content = reply_error(kernel, &result);
+    }
+    eval_result_clear(&result);
+    if (leaving) kernel_end(kernel);
+    return content;
+}
+
+json_t *handle_execute(Kernel *kernel, Request *request)
+{
+    json_t *code = json_object_get(request->content, "code");
+    bool silent = request_flag(request, "silent", false);
+    bool store = !silent && request_flag(request, "store_history", true) && !is_blank(request_text(request, "code"));
+    if (!json_is_string(code)) json_object_set_new(request->content, "code", code = json_string(""));
+    if (store) kernel->count++;
+    if (!silent)
+        publish(kernel, "execute_input", request, json_pack("{sO si}", "code", code, "execution_count", kernel->count));
+    if (store) past_add(kernel, json_string_value(code));
+    session_allow_input(kernel->session, request_flag(request, "allow_stdin", true));
+    begin(kernel, request, silent);
+    json_t *content = run_code(kernel, request, store);
+    end(kernel);
+    json_decref(kernel->payload);
+    kernel->payload = NULL;
+    json_object_set_new(content, "execution_count", json_integer(kernel->count));
+    bool failed = strcmp(json_string_value(json_object_get(content, "status")), "error") == 0;
+    if (failed && request_flag(request, "stop_on_error", true)) abort_queued(kernel);
+    return content;
+}
+
+void run_comm(Kernel *kernel, Request *request, const CommMessage *message, bool *known)
+{
+    EvalResult result = {0};
+    begin(kernel, request, false);
+    session_allow_input(kernel->session, false);
+    if (session_comm(kernel->session, message, known, &result) == EVAL_ERROR) json_decref(reply_error(kernel, &result));
+    end(kernel);
+    json_decref(kernel->payload);
+    kernel->payload = NULL;
+    eval_result_clear(&result);
+}
+
+void run_jobs(Kernel *kernel)
+{
+    Request *request;
+    while (!atomic_load(&kernel->ending) && (request = queue_take(kernel, &kernel->jobs))) {
+        request_handle(kernel, request);
+        answer_aborted(kernel);
+        request_release(request);
+        answer_questions(kernel);
+    }
+}
+
+void answer_questions(Kernel *kernel)
+{
+    for (Request *request; (request = queue_take(kernel, &kernel->questions));) {
+        request_handle(kernel, request);
+        request_release(request);
+    }
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the kernel's files share. Four threads besides the interpreter's own:
+       shell      receives requests, answers those that need no session, and speaks on stdin (shell.c)
+       control    interrupt, shutdown, and the end of it all (control.c)
+       iopub      sends what everybody publishes, and flushes output in time (iopub.c)
+       heartbeat  echoes (heartbeat.c)
+   Each socket belongs to one thread; others hand it messages through a Mailbox. Only the interpreter's thread, the one
+   that runs main, touches the Session; what others ask of it waits in two queues: jobs (in turn) and questions (answered
+   at the next safe point). Every thread but the interpreter's blocks all signals. */
+#ifndef TESSERA_KERNEL_H
+#define TESSERA_KERNEL_H
+
+#include "../lang/lang.h"
+#include "connection.h"
+#include "event.h"
+#include "history.h"
+#include "output.h"
+#include "places.h"
+#include "wire.h"
+
+/* Messages for the thread that owns the sockets. */
+typedef struct Mailbox {
+    pthread_mutex_t lock;
+    Outgoing *first, **last;
+    int wake;                 /* an eventfd that its thread polls */
+} Mailbox;
+bool mailbox_open(Mailbox *mailbox);
+void mailbox_close(Mailbox *mailbox);
+void mailbox_put_take(Mailbox *mailbox, Outgoing *outgoing);
+Outgoing *mailbox_take_all(Mailbox *mailbox);            /* and forgets that it was woken */
+
+typedef struct Queue { Request *first, **last; } Queue;
+
+typedef struct Kernel {
+    Session *session;
+    Connection connection;
+    Wire wire;
+    void *context, *socket[SOCKET_COUNT];
+    pthread_t interpreter, control, shell, iopub, heartbeat;
+    Mailbox mail[SOCKET_COUNT];          /* of shell (stdin's too), control and iopub */
+    int wake;                            /* eventfd: the interpreter has something to look at */
+    int stop;                            /* eventfd, never read: the threads leave */
+    atomic_bool ending, interrupted, computing;
+    atomic_int reason;                   /* a signal that ends the kernel, 0 none */
+    pid_t parent, manager;               /* that live as long as the kernel is wanted; 0: nobody watches */
+
+    pthread_mutex_t lock;                /* of the following */
+    Queue jobs, questions, aborted;      /* aborted: the interpreter's alone */
+    Request *cell;                       /* the job that runs, or NULL */
+    Request *answer;                     /* the latest input_reply */
+    double last_arrival;                 /* of a request on shell */
+    json_t *comms;                       /* open ones: id -> target */
+
+    Output output;
+    Places places;
+    pthread_mutex_t past_lock;           /* of the following */
+    const HistoryModule *past;
+    History *history;                    /* NULL: not opened yet, or there can be none */
+    bool past_tried;
+    /* the interpreter's alone */
+    int count;                           /* the execution counter */
+    bool silent;                         /* what the cell says is not shown */
+    bool may_ask;                        /* its client answers input_request */
+    json_t *payload;                     /* of the cell's reply */
+} Kernel;
+
+/* ---- main.c ---- */
+void kernel_interrupt(Kernel *kernel);                   /* from any thread or a signal handler */
+void kernel_end(Kernel *kernel);                         /* the same: an orderly end begins */
+
+/* ---- iopub.c ---- */
+void *iopub_run(void *kernel);
+/* Content is taken. [parent] NULL: of no request. */
+void publish(Kernel *kernel, const char *type, Request *parent, json_t *content);
+void publish_outgoing_take(Kernel *kernel, Outgoing *outgoing);
+/* Busy and idle; after another request's idle the cell that runs is busy again, for front ends that follow any status. */
+void publish_status(Kernel *kernel, Request *request, const char *state);
+
+/* ---- shell.c ---- */
+void *shell_run(void *kernel);
+void *heartbeat_run(void *kernel);
+/* The reply to a request, to where it came from; content is taken. */
+void reply(Kernel *kernel, Request *request, json_t *content);
+void post(Kernel *kernel, SocketId socket, const char *type, Request *to, json_t *content);
+void queue_put(Kernel *kernel, Queue *queue, Request *request);
+Request *queue_take(Kernel *kernel, Queue *queue);       /* NULL: it is empty */
+void queue_clear(Queue *queue);
+
+/* ---- control.c ---- */
+void *control_run(void *kernel);
+
+/* ---- execute.c: the interpreter's thread ---- */
+void run_jobs(Kernel *kernel);                           /* until none is left or the kernel ends */
+void answer_questions(Kernel *kernel);
+SessionConfig session_callbacks(Kernel *kernel, const char *library);
+void run_comm(Kernel *kernel, Request *request, const CommMessage *message, bool *known);
+
+/* ---- bundle.c ---- */
+/* {data, metadata} of a display, as display_data has it. */
+json_t *bundle_of(const Display *display);
+
+/* ---- comm.c ---- */
+void comm_publish(Kernel *kernel, const CommMessage *message);   /* what the language sends */
+
+/* ---- past.c: the history, if there is one ---- */
+void past_add(Kernel *kernel, const char *input);
+void past_set_output(Kernel *kernel, const char *text);
+void past_close(Kernel *kernel);
+
+#endif
