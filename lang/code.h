@@ -22,6 +22,7 @@ typedef enum Opcode {
 #define KILL_C 4u
 #define EXPECT 8u             /* of TEST_…: the outcome that jumps */
 #define SWAPPED 16u           /* of …_K: the constant stands on the left */
+#define DEFER 32u             /* of an elementwise op: the next one reads the result and nothing else does */
 
 static inline Code code_make(Opcode op, unsigned flags, int a, int b, int c)
 {
