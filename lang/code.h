@@ -91,6 +91,8 @@ typedef struct ParameterInfo {
     bool has_default, rest, named_rest;
 } ParameterInfo;
 
+typedef struct LocalName { const char *name; int reg; } LocalName;     /* reg below 0: capture -1 - reg */
+
 typedef struct FieldInfo {
     const char *name;
     uint8_t kind;
@@ -122,6 +124,8 @@ typedef struct Proto {
     Handler *handlers;
     OperandName *operands;    /* by pc */
     struct Contract **contracts;
+    int n_names;              /* of variables, for looking at a frame that failed */
+    LocalName *names;
     int entry;                /* first instruction */
     int n_registers, n_params, n_required, n_captures;
     bool simple;              /* no rest parameters */

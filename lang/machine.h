@@ -86,6 +86,8 @@ struct Vm {
     int exit_code;
     Value thrown;             /* the value of a `throw`, or the error object that is thrown again */
     Trace *trace;             /* of the error that is under way */
+    bool keeps_failures;      /* the frames of an error that nothing catches are kept … */
+    struct Failure *failure;  /* … here, until the session takes them */
     char operand_name[ERROR_MAX_OPERANDS][32];
     struct Names *names;
     Module *modules;          /* all, newest first */
