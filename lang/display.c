@@ -237,11 +237,29 @@ const char *display_forms(Vm *vm)
     return config && config->forms ? config->forms : "";
 }
 
+static bool has_picture(const Map *bundle)
+{
+    for (int64_t i = 0; i < bundle->used; i++) {
+        Value key = bundle->entry[i].key;
+        if (key.tag == TAG_STRING && strncmp(key.string->text, "image/", 6) == 0) return true;
+    }
+    return false;
+}
+
+/* A terminal is asked what it can show when there is something to show, not before. */
+static const char *forms_for(Vm *vm, const Map *bundle, const char *forms)
+{
+    const SessionConfig *config = vm_config(vm);
+    bool ask = config && config->picture_forms && forms == display_forms(vm) && has_picture(bundle);
+    return ask ? config->picture_forms(config->user) : forms;
+}
+
 Display *display_of(Vm *vm, Value v, const char *forms)
 {
     Value shown, text;
     bool bundle;
     if (!follow_show(vm, v, &shown, &bundle)) return NULL;
+    if (bundle) forms = forms_for(vm, shown.map, forms);
     Display *display = display_new(vm);
     bool fine = display != NULL;
     if (fine && bundle && map_get_text(shown.map, "text/plain", &text))

@@ -64,14 +64,15 @@ static bool report_parts(const SessionConfig *config)
     static const struct { const char *name, *use; } parts[] = {
         {"repl", "line editing at the prompt"}, {"media", "safetensors, PNG and JPEG files"},
         {"data", "JSON and CSV files"}, {"regex", "regular expressions"}, {"fft", "Fourier transforms"},
+        {"plot", "pictures of plots"}, {"pictures", "pictures in terminals"},
     };
     bool complete = true;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         Error why = {.kind = ERROR_NONE};
         bool found = runtime_open_module(&why, parts[i].name) != NULL;
-        report(config, i ? "" : "parts", "%-6s %s%s%s", parts[i].name, found ? parts[i].use : "missing: ",
+        report(config, i ? "" : "parts", "%-8s %s%s%s", parts[i].name, found ? parts[i].use : "missing: ",
                found ? "" : parts[i].use, found ? "" : " will not work");
-        if (!found) report(config, "", "       %s", why.message);
+        if (!found) report(config, "", "         %s", why.message);
         complete &= found;
     }
     return complete;

@@ -61,6 +61,7 @@ typedef struct SessionConfig {
     void (*progress)(void *user, const Progressed *progress);              /* NULL: a display that takes its own place, else silent */
     void (*display)(void *user, const Display *display);                   /* NULL: its text goes to output */
     const char *forms;                                                     /* mime types it can show besides text, by spaces */
+    const char *(*picture_forms)(void *user);                              /* in place of forms for what has pictures; may be NULL */
     /* malloc'ed line or NULL at the end; may be NULL. [secret]: what is typed must not be seen. */
     char *(*input)(void *user, const char *prompt, bool secret);
     /* NULL: nothing happens. Removes what the cell has shown, with [wait] only when the next thing is shown. */

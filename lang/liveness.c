@@ -278,7 +278,6 @@ void proto_release(Proto *p)
     free(p->handlers);
     free(p->operands);
     free(p->contracts);
-    free(p->names);
     free(p->params);
     free(p->fields);
     free(p);

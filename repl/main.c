@@ -79,11 +79,7 @@ int program_show(Program *program, EvalStatus status, EvalResult *result)
 {
     Screen *screen = &program->screen;
     screen_end_progress(screen);
-    if (result->text) {
-        if (screen->mid_line) screen_output(screen, OUTPUT_OUT, "\n", 1);
-        screen_output(screen, OUTPUT_OUT, result->text, strlen(result->text));
-        screen_output(screen, OUTPUT_OUT, "\n", 1);
-    }
+    if (result->display) screen_show(screen, result->display);
     if (result->error) {
         if (screen->mid_line && screen->out_terminal) screen_output(screen, OUTPUT_OUT, "\n", 1);
         screen_output(screen, OUTPUT_ERR, result->error, strlen(result->error));
@@ -125,11 +121,22 @@ static void on_progress(void *user, const Progressed *progress)
     screen_progress(&((Program *)user)->screen, progress);
 }
 
+static void on_display(void *user, const Display *display)
+{
+    screen_show(&((Program *)user)->screen, display);
+}
+
+static const char *on_picture(void *user)
+{
+    return screen_picture_forms(&((Program *)user)->screen);
+}
+
 static SessionConfig config_for(Program *program)
 {
     return (SessionConfig){.user = program, .output = on_output, .flush = on_flush, .progress = on_progress,
-                           .input = prompt_input, .next_input = prompt_next, .library = library,
-                           .width = screen_width(&program->screen), .color = program->screen.color};
+                           .display = on_display, .picture_forms = on_picture, .input = prompt_input,
+                           .next_input = prompt_next, .library = library, .width = screen_width(&program->screen),
+                           .color = program->screen.color};
 }
 
 static int fail_usage(const char *format, const char *word)

@@ -102,6 +102,7 @@ static void add_out(Screen *screen, const char *text, size_t length)
 void screen_output(Screen *screen, OutputStream stream, const char *text, size_t length)
 {
     if (length == 0) return;
+    screen->above_rows = 0;
     if (stream == OUTPUT_ERR) {
         screen_flush(screen);
         screen_erase_progress(screen);
@@ -114,5 +115,5 @@ void screen_output(Screen *screen, OutputStream stream, const char *text, size_t
     double time = screen_now();
     bool burst = time - screen->last_output < 0.05;      /* a log that is watched shows single lines at once */
     screen->last_output = time;
-    if (screen->out_terminal || !burst) screen_flush(screen);
+    if ((screen->out_terminal || !burst) && !screen->held) screen_flush(screen);
 }

@@ -4,6 +4,7 @@
 #define TESSERA_SCREEN_H
 
 #include "../lang/lang.h"
+#include "pictures.h"
 
 enum { DRAWN_MAX = PROGRESS_LINES + 8 };
 
@@ -17,6 +18,13 @@ typedef struct Screen {
     int drawn;                /* lines of progress that stand on the terminal, the cursor in the last */
     int drawn_columns[DRAWN_MAX];
     double last_plain;
+    bool pictures_sought;     /* the terminal was asked; what it can show: */
+    const PictureModule *pictures;
+    PictureTerminal terminal;
+    char *typed;              /* keys that came with its answers */
+    size_t n_typed;
+    int above_id, above_rows; /* the display that ends right above the cursor; 0 rows: none does */
+    bool held;                /* more comes at once: nothing is written before the buffer is full */
     size_t used;
     char buffer[1 << 15];
 } Screen;
@@ -24,6 +32,8 @@ typedef struct Screen {
 void screen_open(Screen *screen);
 void screen_flush(Screen *screen);
 void screen_output(Screen *screen, OutputStream stream, const char *text, size_t length);
+void screen_show(Screen *screen, const Display *display);
+const char *screen_picture_forms(Screen *screen);            /* asks the terminal when it is first called */
 void screen_write_error(const char *text, size_t length);
 double screen_now(void);                     /* seconds of a clock that only runs forward */
 void screen_progress(Screen *screen, const Progressed *progress);

@@ -1,0 +1,340 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Pictures and progress in terminals: this test is the terminal. It answers the program's questions as kitty, iTerm2, a
+   terminal with sixels or one that knows nothing would, and looks at what comes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../tap.h"
+
+#define ASKS_KITTY "\033_Gi=31,"
+#define ASKS_ATTRIBUTES "\033[c"
+#define KITTY_ANSWERS "\033_Gi=31;OK\033\\"
+#define ANSWERS "\033[?62;22c"
+#define SIXEL_ANSWERS "\033[?62;4;22c"
+#define PNG_BASE64 "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEklEQVR42mP4z8DAAMIM/4EAAB/uBfvxq7p3AAAAAElFTkSuQmCC"
+
+/* Red, green; blue, white. */
+static const char source[] =
+    "bytes = u8(tensor([137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82, 0, 0, 0, 2, 0, 0, 0, 2, 8, 2, 0, 0,\n"
+    "    0, 253, 212, 154, 115, 0, 0, 0, 18, 73, 68, 65, 84, 120, 218, 99, 248, 207, 192, 192, 0, 194, 12, 255, 129, 0,\n"
+    "    0, 31, 238, 5, 251, 241, 171, 186, 119, 0, 0, 0, 0, 73, 69, 78, 68, 174, 66, 96, 130]))\n"
+    "fn png(bytes, text) = ({show: () -> ({\"text/plain\": text, \"image/png\": bytes})})\n"
+    "small = png(bytes, \"four points\")\n"
+    "wide = bytes\n"
+    "wide[16:24] = u8([0, 0, 15, 160, 0, 0, 3, 232])      # 4000x1000, as its head says\n"
+    "wide = png(wide, \"wide\")\n"
+    "chart = {show: () -> ({\"text/plain\": \"a chart\", \"image/svg+xml\": \"<svg/>\", \"image/png\": bytes})}\n";
+
+typedef struct Terminal {
+    const char *env[8];       /* names and values in turn */
+    int columns, rows;        /* 0: 80 and 24 */
+    int pixels_x, pixels_y;
+} Terminal;
+
+static char folder[] = "/tmp/tessera-pictures-XXXXXX";
+static const char *program;
+static int terminal;
+static pid_t child;
+static char seen[1 << 18];
+static size_t n_seen, looked;            /* what was looked at already lies before [looked] */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void become(const Terminal *as, char *const *arguments)
+{
+    static const char *const foreign[] = {"TMUX", "STY", "TERM_PROGRAM", "LC_TERMINAL", "COLORTERM", "TESSERA_PICTURES",
+                                          "NO_COLOR"};
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++) unsetenv(foreign[i]);
+    setenv("TERM", "xterm-256color", 1);
+    setenv("LC_ALL", "C.UTF-8", 1);
+    for (int i = 0; i < 8 && as->env[i]; i += 2) setenv(as->env[i], as->env[i + 1], 1);
+    execv(program, arguments);
+    _exit(127);
+}
+
+static bool start(const Terminal *as, char *const *arguments)
+{
+    struct winsize size = {.ws_row = (unsigned short)(as->rows ? as->rows : 24),
+                           .ws_col = (unsigned short)(as->columns ? as->columns : 80),
+                           .ws_xpixel = (unsigned short)as->pixels_x, .ws_ypixel = (unsigned short)as->pixels_y};
+    n_seen = looked = 0;
+    child = forkpty(&terminal, NULL, NULL, &size);
+    if (child == 0) become(as, arguments);
+    return child > 0;
+}
+
+/* Reads until [text] has appeared behind what was found before. */
+static bool wait_for(const char *text, double seconds)
+{
+    double end = now() + seconds;
+    for (;;) {
+        seen[n_seen] = 0;
+        const char *found = strstr(seen + looked, text);
+        if (found) {
+            looked = (size_t)(found - seen) + strlen(text);
+            return true;
+        }
+        struct pollfd input = {.fd = terminal, .events = POLLIN};
+        int left = (int)((end - now()) * 1000);
+        if (left <= 0 || n_seen + 4096 >= sizeof seen || poll(&input, 1, left) <= 0) return false;
+        ssize_t got = read(terminal, seen + n_seen, 4096);
+        if (got <= 0) return false;
+        for (ssize_t i = 0; i < got; i++)
+            if (!seen[n_seen + (size_t)i]) seen[n_seen + (size_t)i] = '?';
+        n_seen += (size_t)got;
+    }
+}
+
+static void type(const char *keys)
+{
+    if (write(terminal, keys, strlen(keys)) < 0) tap_note("cannot type: %s", strerror(errno));
+}
+
+static void note_seen(size_t from)
+{
+    char text[2000];
+    size_t used = 0;
+    for (size_t i = from; i < n_seen && used + 8 < sizeof text; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, seen[i] < ' ' && seen[i] >= 0 ? "\\%03o" : "%c", seen[i]);
+    tap_note("seen: %.*s", (int)used, text);
+}
+
+static bool expect(const char *text, const char *name)
+{
+    size_t before = looked;
+    if (tap_ok(wait_for(text, 20), "%s", name)) return true;
+    note_seen(before);
+    return false;
+}
+
+/* Waits for the end of the program: its exit status, or -1 when it had to be killed. */
+static int finish(void)
+{
+    int status = -1;
+    double end = now() + 20;
+    while (now() < end) {
+        wait_for("\001 never", 0.02);
+        if (waitpid(child, &status, WNOHANG) == child) {
+            while (wait_for("\001 never", 0.02)) {}
+            close(terminal);
+            return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        }
+    }
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    close(terminal);
+    return -1;
+}
+
+/* Starts a script of [source] and [code]. */
+static bool run(const Terminal *as, const char *code)
+{
+    static char path[64];
+    snprintf(path, sizeof path, "%s/script.tsr", folder);
+    FILE *file = fopen(path, "w");
+    bool fine = file && fputs(source, file) >= 0 && fputs(code, file) >= 0 && fclose(file) == 0;
+    char *arguments[] = {"tessera", "run", path, NULL};
+    return tap_ok(fine && start(as, arguments), "a terminal runs: %.*s", (int)strcspn(code, "\n"), code);
+}
+
+static bool saw(const char *text)
+{
+    seen[n_seen] = 0;
+    return strstr(seen, text) != NULL;
+}
+
+/* ---- what terminals are ---- */
+
+static void test_kitty(void)
+{
+    if (!run(&(Terminal){0}, "display(small)\ndisplay(chart)\nprint(\"end\")\n")) return;
+    if (expect(ASKS_KITTY, "the program asks for graphics")) expect(ASKS_ATTRIBUTES, "and for what every terminal answers");
+    type(KITTY_ANSWERS ANSWERS);
+    expect("\033_Ga=T,f=100,q=2,c=16,r=8,m=0;" PNG_BASE64 "\033\\", "a kitty gets the file itself");
+    expect("\033_Ga=T,", "charts are pictures too");
+    expect("end", "and the script goes on");
+    tap_ok(finish() == 0 && !saw("62;22c"), "no answer is echoed");
+}
+
+static void test_iterm2(void)
+{
+    if (!run(&(Terminal){.env = {"LC_TERMINAL", "iTerm2"}}, "display(small)\n")) return;
+    wait_for(ASKS_ATTRIBUTES, 20);
+    type(ANSWERS);
+    expect("\033]1337;File=inline=1;size=75;width=16;height=8;preserveAspectRatio=1:" PNG_BASE64 "\007", "iTerm2 too");
+    tap_ok(finish() == 0, "and ends");
+}
+
+static void test_sixel(void)
+{
+    if (!run(&(Terminal){0}, "display(small)\n")) return;
+    wait_for(ASKS_ATTRIBUTES, 20);
+    type("\033[6;20;10t" SIXEL_ANSWERS);
+    expect("\033P", "sixels begin");
+    expect("\"1;1;160;156", "as many as 16 columns of 10 pixels and 8 rows of 20, in sixes");
+    expect("\033\\", "and end");
+    tap_ok(finish() == 0, "and the program too");
+}
+
+static void test_silence(void)
+{
+    if (!run(&(Terminal){.env = {"COLORTERM", "truecolor"}}, "display(small)\ndisplay(chart)\nprint(\"end\")\n")) return;
+    wait_for(ASKS_ATTRIBUTES, 20);
+    double asked = now();
+    expect("\033[0m", "without an answer blocks are drawn");
+    double waited = now() - asked;
+    if (!tap_ok(waited > 0.05 && waited < 0.5, "after a tenth of a second")) tap_note("%g s", waited);
+    expect("a chart", "charts by their text");
+    tap_ok(finish() == 0, "and ends");
+}
+
+static void test_multiplexer(void)
+{
+    if (!run(&(Terminal){.env = {"TMUX", "/tmp/none", "LC_TERMINAL", "iTerm2"}}, "display(small)\nprint(\"end\")\n")) return;
+    wait_for(ASKS_ATTRIBUTES, 20);
+    type(ANSWERS);
+    expect("end", "a multiplexer that answers");
+    tap_ok(finish() == 0 && !saw(ASKS_KITTY) && !saw("1337;") && saw("\033[0m"), "gets blocks, whatever is around it");
+}
+
+static void test_refusals(void)
+{
+    static const Terminal plain[] = {{.env = {"NO_COLOR", "1"}}, {.env = {"TERM", "dumb"}}, {.env = {"TESSERA_PICTURES", "none"}},
+                                     {.env = {"TERM", "dumb", "TESSERA_PICTURES", "kitty"}}};
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
+        if (!run(&plain[i], "display(small)\n")) return;
+        bool fine = wait_for("four points\r\n", 20);
+        if (!tap_ok(finish() == 0 && fine && !saw("\033"), "%s=%s: a line of text", plain[i].env[0], plain[i].env[1])) note_seen(0);
+    }
+    if (!run(&(Terminal){.env = {"TESSERA_PICTURES", "kitty", "NO_COLOR", "1"}}, "display(small)\n")) return;
+    expect("\033_Ga=T", "TESSERA_PICTURES wins over NO_COLOR");
+    tap_ok(finish() == 0 && !saw(ASKS_ATTRIBUTES), "and nothing is asked");
+}
+
+/* The letter of the colour that [code], such as "38;2;255;0;0", names. */
+static char find_colour(const char *code)
+{
+    static const struct { const char *code; char letter; } colours[] = {
+        {"2;255;0;0", 'r'}, {"2;0;255;0", 'g'}, {"2;0;0;255", 'b'}, {"2;255;255;255", 'w'},
+        {"5;196", 'r'}, {"5;46", 'g'}, {"5;21", 'b'}, {"5;231", 'w'},
+    };
+    for (size_t i = 0; i < sizeof colours / sizeof *colours; i++)
+        if (strncmp(code, colours[i].code, strlen(colours[i].code)) == 0) return colours[i].letter;
+    return '?';
+}
+
+/* What blanks look like: a letter for each, a line for each row. Anything but blanks is a '?'. */
+static void look(const char *at, char *picture, size_t size)
+{
+    char front = '.', back = '.', *end = picture + size - 2;
+    bool reverse = false;
+    for (; *at && picture < end; at++) {
+        if (*at == '\033' && at[1] == '[') {
+            const char *code = at + 2, *found;
+            at += strcspn(at, "m");
+            if (*code == '0') front = back = '.', reverse = false;
+            if (*code == '7') reverse = true;
+            if ((found = strstr(code, "38;")) && found < at) front = find_colour(found + 3);
+            if ((found = strstr(code, "48;")) && found < at) back = find_colour(found + 3);
+        } else if (*at == '\n') {
+            *picture++ = '\n';
+        } else if (*at != '\r') {
+            *picture++ = *at != ' ' ? '?' : reverse ? front : back;
+        }
+    }
+    *picture = 0;
+}
+
+#define LINES_4(line) line "\n" line "\n" line "\n" line "\n"
+
+/* The four points on 16 columns and 8 rows. */
+static void test_blocks(void)
+{
+    static const char *const names[] = {"truecolor", ""};
+    for (int i = 0; i < 2; i++) {
+        char picture[1000];
+        if (!run(&(Terminal){.env = {"TESSERA_PICTURES", "blocks", "COLORTERM", names[i]}}, "display(small)\n")) return;
+        finish();
+        look(seen, picture, sizeof picture);
+        bool fine = strcmp(picture, LINES_4("rrrrrrrrgggggggg") LINES_4("bbbbbbbbwwwwwwww")) == 0;
+        if (!tap_ok(fine, "blocks, colours %s", *names[i] ? names[i] : "256")) tap_note("%s", picture);
+    }
+}
+
+static void test_sizes(void)
+{
+    static const struct { Terminal as; const char *expected; } cases[] = {
+        {{.env = {"TESSERA_PICTURES", "kitty"}}, "c=80,r=10,"},
+        {{.env = {"TESSERA_PICTURES", "kitty"}, .columns = 200, .rows = 60, .pixels_x = 2000, .pixels_y = 1200}, "c=80,r=10,"},
+        {{.env = {"TESSERA_PICTURES", "kitty"}, .columns = 30, .rows = 60}, "c=30,r=4,"},
+        {{.env = {"TESSERA_PICTURES", "kitty"}, .columns = 80, .rows = 7}, "c=40,r=5,"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (!run(&cases[i].as, "display(wide)\n")) return;
+        expect(cases[i].expected, "fits");
+        finish();
+    }
+}
+
+static void test_damage(void)
+{
+    if (!run(&(Terminal){.env = {"TESSERA_PICTURES", "blocks"}}, "display(png(bytes[:40], \"cut\"))\ndisplay(png(bytes[:7], \"none\"))\n")) return;
+    expect("cut\r\n", "a damaged picture is its text");
+    expect("none\r\n", "and one without a head");
+    tap_ok(finish() == 0, "without harm");
+}
+
+static void test_places(void)
+{
+    const Terminal kitty = {.env = {"TESSERA_PICTURES", "kitty"}};
+    if (!run(&kitty, "display(small, \"p\")\ndisplay(small, \"p\")\nprint(1)\ndisplay(small, \"p\")\n"
+                     "display(\"one\\ntwo\", \"t\")\ndisplay(\"three\", \"t\")\n")) return;
+    expect("i=33554433,c=16,r=8", "a picture with a name");
+    expect("\033[8A\r\033[J\033_Ga=T,f=100,q=2,i=33554433,", "is replaced where it ends above the cursor");
+    expect("1\r\n", "but not across what was printed later");
+    expect("four points\r\n", "then a line tells of it");
+    expect("\"one\\ntwo\"", "texts");
+    expect("\033[1A\r\033[J\"three\"", "are replaced as well");
+    tap_ok(finish() == 0, "and ends");
+}
+
+int main(void)
+{
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    program = getenv("TESSERA");
+    if (!program) program = "./tessera";
+    int trial = posix_openpt(O_RDWR | O_NOCTTY), usable = trial >= 0 && !grantpt(trial) && !unlockpt(trial);
+    const char *side = usable ? ptsname(trial) : NULL;
+    usable = side && access(side, R_OK) == 0;      /* not in a root folder without /dev/pts */
+    if (trial >= 0) close(trial);
+    if (!usable) {
+        puts("1..0 # SKIP no pseudo-terminals here");
+        return 0;
+    }
+    if (!mkdtemp(folder)) return 1;
+    setenv("XDG_STATE_HOME", folder, 1);
+    test_kitty();
+    test_iterm2();
+    test_sixel();
+    test_silence();
+    test_multiplexer();
+    test_refusals();
+    test_blocks();
+    test_sizes();
+    test_damage();
+    test_places();
+    return tap_end();
+}
