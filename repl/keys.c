@@ -350,6 +350,17 @@ static const struct { rl_command_func_t *theirs, *ours; } replaced[] = {
     {rl_vi_append_eol, vi_append_at_end},
 };
 
+/* A terminal far away answers late what it can show (pictures.c): nobody typed that. Up to its last byte, a letter, or a
+   backslash behind an escape. */
+static int drop_answer(int count, int key)
+{
+    bool graphics = key == 'G';
+    (void)count;
+    do key = editor_next_key(1);
+    while (key >= 0 && (graphics ? key != '\\' : (key < 'A' || key > '~')));
+    return 0;
+}
+
 static void replace_in(Keymap map)
 {
     for (int key = 0; key < KEYMAP_SIZE; key++) {
@@ -371,7 +382,7 @@ static void bind_brackets(Keymap map)
 
 void keys_bind(void)
 {
-    static const char *const maps[] = {"emacs", "vi-insert", "vi-command"};
+    static const char *const maps[] = {"emacs", "vi-insert", "vi-command"}, *const answers[] = {"\\e[?", "\\e[6;", "\\e_G"};
     rl_add_defun("insert-line", open_line, -1);
     for (int i = 0; i < 3; i++) {
         Keymap map = rl_get_keymap_by_name(maps[i]);
@@ -379,6 +390,8 @@ void keys_bind(void)
         if (i < 2) bind_brackets(map);
         if (i < 2) rl_bind_keyseq_if_unbound_in_map("\\e\\C-m", open_line, map);
         if (i < 2) rl_bind_keyseq_if_unbound_in_map("\\e\\C-j", open_line, map);
+        for (size_t j = 0; i < 2 && j < sizeof answers / sizeof *answers; j++)
+            rl_bind_keyseq_if_unbound_in_map(answers[j], drop_answer, map);
     }
     rl_bind_key_if_unbound_in_map('o', vi_open_below, rl_get_keymap_by_name("vi-command"));
 }

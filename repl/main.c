@@ -171,6 +171,7 @@ int program_close(Program *program, int status)
 
 int program_end(Program *program, int status)
 {
+    screen_take_notes(&program->screen);
     screen_flush(&program->screen);
     if (program->screen.out_error) {
         fprintf(stderr, "tessera: cannot write to standard output: %s\n", strerror(program->screen.out_error));

@@ -14,7 +14,38 @@
 
 /* ---- lines without an editor: no terminal, a dumb one, or no readline ---- */
 
-static char *plain_line(const char *prompt, bool *cancelled)
+static char *typed;           /* ahead, NULL when nothing was */
+
+static void plain_unread(const char *bytes, size_t length)
+{
+    size_t kept = typed ? strlen(typed) : 0;
+    char *more = realloc(typed, kept + length + 1);
+    if (!more) return;
+    memcpy(more + kept, bytes, length);
+    more[kept + length] = 0;
+    typed = more;
+}
+
+/* The line typed ahead, malloc'ed, with what the terminal would have taken back; *whole: its end was typed too. */
+static char *take_typed(bool *whole)
+{
+    size_t length = typed ? strcspn(typed, "\n") : 0, used = 0;
+    char *line = typed ? malloc(length + 1) : NULL;
+    *whole = line && typed[length] == '\n';
+    if (!line) return NULL;
+    for (size_t i = 0; i < length; i++) {
+        if (typed[i] != 0x7F && typed[i] != '\b') line[used++] = typed[i];
+        else if (used > 0) used--;
+    }
+    line[used] = 0;
+    if (*whole) memmove(typed, typed + length + 1, strlen(typed + length + 1) + 1);
+    if (*whole && *typed) return line;
+    free(typed);
+    typed = NULL;
+    return line;
+}
+
+static char *read_line(const char *prompt, bool *cancelled)
 {
     char *line = NULL;
     size_t room = 0;
@@ -30,6 +61,23 @@ static char *plain_line(const char *prompt, bool *cancelled)
         return NULL;
     }
     if (length > 0 && line[length - 1] == '\n') line[length - 1] = 0;
+    return line;
+}
+
+static char *plain_line(const char *prompt, bool *cancelled)
+{
+    bool whole;
+    char *start = take_typed(&whole), *line = NULL;
+    *cancelled = false;
+    if (whole) {
+        puts(prompt);
+        return start;
+    }
+    char *rest = read_line(prompt, cancelled);
+    if (start && !*cancelled && asprintf(&line, "%s%s", start, rest ? rest : "") < 0) line = NULL;
+    if (!start || *cancelled) line = rest;
+    else free(rest);
+    free(start);
     return line;
 }
 
@@ -88,14 +136,10 @@ static void plain_remember(const char *entry)
     (void)entry;
 }
 
-static void plain_unread(const char *bytes, size_t length)
-{
-    (void)bytes;
-    (void)length;
-}
-
 static void plain_close(void)
 {
+    free(typed);
+    typed = NULL;
 }
 
 static const LineModule plain_lines = {plain_open, plain_read, plain_remember, plain_unread, plain_close};
@@ -109,11 +153,31 @@ static bool host_interrupted(void *user)
     return interrupt_taken();
 }
 
+/* What came with the terminal's answers goes where lines come from. */
+static void give_typed(Screen *screen, bool editor)
+{
+    if (!screen->typed) return;
+    (editor ? lines->unread : plain_unread)(screen->typed, screen->n_typed);
+    free(screen->typed);
+    screen->typed = NULL;
+    screen->n_typed = 0;
+}
+
+/* Other threads have something to say while a line is edited. */
+static void host_woken(void *user)
+{
+    Screen *screen = &((Program *)user)->screen;
+    screen_take_notes(screen);
+    if (screen->mid_line) screen_output(screen, OUTPUT_OUT, "\n", 1);
+    screen_flush(screen);
+}
+
 static void open_lines(Program *program)
 {
     char *error = NULL, *history = program_path("XDG_STATE_HOME", ".local/state", "history");
     LineHost host = {.user = program, .session = program->session, .highlight = language_highlight,
-                     .color = program->screen.color, .interrupted = host_interrupted, .wake = -1};
+                     .color = program->screen.color, .interrupted = host_interrupted,
+                     .wake = screen_wake(&program->screen), .woken = host_woken};
     lines = isatty(STDOUT_FILENO) && !program->screen.dumb ? session_open_module("repl", &error) : NULL;
     if (!lines) lines = &plain_lines;
     lines->open(&host);
@@ -148,10 +212,12 @@ char *prompt_input(void *user, const char *prompt, bool secret)
     screen_flush(&program->screen);
     screen_end_progress(&program->screen);
     if (!prompt) prompt = "";
-    if (secret) return read_secret(prompt);
     bool behind = program->screen.mid_line;              /* the editor would draw over what stands there */
+    bool editor = lines && !behind && !secret;
+    give_typed(&program->screen, editor);
+    if (secret) return read_secret(prompt);
     program->screen.mid_line = false;
-    return lines && !behind ? lines->read(prompt, NULL, &cancelled) : plain_line(prompt, &cancelled);
+    return editor ? lines->read(prompt, NULL, &cancelled) : plain_line(prompt, &cancelled);
 }
 
 /* ---- the loop ---- */
@@ -205,6 +271,8 @@ int prompt_run(Program *program)
         bool cancelled = false;
         char *next = program->next, *text;
         program->next = NULL;
+        give_typed(&program->screen, true);
+        screen_take_notes(&program->screen);
         text = lines->read(NULL, next, &cancelled);
         free(next);
         status = 0;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The terminal, or what stands in its place. Standard output is buffered unless it is a terminal, and flushed before
    anything goes to standard error. Bars of progress (progress.c) stand below everything and go before anything else is
-   written. */
+   written. Invariant: only the thread that opened it writes; a line that is being edited is never written over. */
 #include "screen.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,6 +41,10 @@ void screen_open(Screen *screen)
     screen->color = screen->err_terminal && !(plain && *plain);
     screen->utf8 = speaks_utf8();
     screen->last_plain = screen_now();
+    screen->owner = pthread_self();
+    pthread_mutex_init(&screen->lock, NULL);
+    screen->last_note = &screen->notes;
+    screen->wake[0] = screen->wake[1] = -1;
 }
 
 static struct winsize find_size(const Screen *screen)
@@ -99,9 +104,63 @@ static void add_out(Screen *screen, const char *text, size_t length)
     }
 }
 
+/* ---- other threads ---- */
+
+typedef struct Note {
+    struct Note *next;
+    OutputStream stream;
+    size_t length;
+    char text[];
+} Note;
+
+static void keep_note(Screen *screen, OutputStream stream, const char *text, size_t length)
+{
+    Note *note = malloc(sizeof *note + length);
+    if (!note) return;
+    *note = (Note){.stream = stream, .length = length};
+    memcpy(note->text, text, length);
+    pthread_mutex_lock(&screen->lock);
+    *screen->last_note = note;
+    screen->last_note = &note->next;
+    if (screen->wake[1] >= 0 && write(screen->wake[1], "!", 1) < 0) errno = 0;       /* full: it has been told */
+    pthread_mutex_unlock(&screen->lock);
+}
+
+void screen_take_notes(Screen *screen)
+{
+    char told[64];
+    pthread_mutex_lock(&screen->lock);
+    Note *note = screen->notes;
+    screen->notes = NULL;
+    screen->last_note = &screen->notes;
+    while (note && screen->wake[0] >= 0 && read(screen->wake[0], told, sizeof told) > 0) {}
+    pthread_mutex_unlock(&screen->lock);
+    while (note) {
+        Note *next = note->next;
+        screen_output(screen, note->stream, note->text, note->length);
+        free(note);
+        note = next;
+    }
+}
+
+int screen_wake(Screen *screen)
+{
+    pthread_mutex_lock(&screen->lock);
+    if (screen->wake[0] < 0 && pipe2(screen->wake, O_CLOEXEC | O_NONBLOCK) != 0) screen->wake[0] = screen->wake[1] = -1;
+    pthread_mutex_unlock(&screen->lock);
+    return screen->wake[0];
+}
+
+/* ---- all output ---- */
+
 void screen_output(Screen *screen, OutputStream stream, const char *text, size_t length)
 {
     if (length == 0) return;
+    if (!pthread_equal(pthread_self(), screen->owner)) {
+        keep_note(screen, stream, text, length);
+        return;
+    }
+    screen_take_notes(screen);
     screen->above_rows = 0;
     if (stream == OUTPUT_ERR) {
         screen_flush(screen);

@@ -3,6 +3,8 @@
 #ifndef TESSERA_SCREEN_H
 #define TESSERA_SCREEN_H
 
+#include <pthread.h>
+
 #include "../lang/lang.h"
 #include "pictures.h"
 
@@ -25,17 +27,24 @@ typedef struct Screen {
     size_t n_typed;
     int above_id, above_rows; /* the display that ends right above the cursor; 0 rows: none does */
     bool held;                /* more comes at once: nothing is written before the buffer is full */
+    pthread_t owner;          /* the one thread that writes; what others put out waits as notes */
+    pthread_mutex_t lock;     /* of the notes */
+    struct Note *notes, **last_note;
+    int wake[2];              /* a pipe that tells of notes, once it was asked for */
     size_t used;
     char buffer[1 << 15];
 } Screen;
 
 void screen_open(Screen *screen);
 void screen_flush(Screen *screen);
+/* From any thread. */
 void screen_output(Screen *screen, OutputStream stream, const char *text, size_t length);
 void screen_show(Screen *screen, const Display *display);
 const char *screen_picture_forms(Screen *screen);            /* asks the terminal when it is first called */
 void screen_write_error(const char *text, size_t length);
 double screen_now(void);                     /* seconds of a clock that only runs forward */
+int screen_wake(Screen *screen);             /* can be read when there are notes; -1: cannot be had */
+void screen_take_notes(Screen *screen);      /* puts out what waits */
 void screen_progress(Screen *screen, const Progressed *progress);
 void screen_end_progress(Screen *screen);    /* after an error: what is drawn stays as it is */
 void screen_erase_progress(Screen *screen);  /* until it is drawn again */

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../repl/line.h"
+#include "../../repl/screen.h"
 #include "../tap.h"
 
 #define ASKS_KITTY "\033_Gi=31,"
@@ -53,6 +55,67 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* ---- threads that put out lines while one is edited, as a loader's warnings would ---- */
+
+static Screen screen;
+
+static void *talk(void *number)
+{
+    char text[40];
+    for (int i = 0; i < 20; i++) {
+        usleep(20000);
+        int length = snprintf(text, sizeof text, "thread %d note %d\n", (int)(size_t)number, i);
+        screen_output(&screen, i % 2 ? OUTPUT_ERR : OUTPUT_OUT, text, (size_t)length);
+    }
+    return NULL;
+}
+
+static bool never(void *user)
+{
+    (void)user;
+    return false;
+}
+
+static void take_notes(void *user)
+{
+    (void)user;
+    screen_take_notes(&screen);
+}
+
+static int edit_beside_threads(void)
+{
+    char *error = NULL;
+    bool cancelled;
+    int indent;
+    pthread_t thread[2];
+    setenv("TERM", "xterm", 1);
+    setenv("LC_ALL", "C.UTF-8", 1);
+    screen_open(&screen);
+    const LineModule *lines = session_open_module("repl", &error);
+    if (!lines) {
+        puts(error);
+        free(error);
+        fflush(stdout);
+        return 2;
+    }
+    Session *session = session_new(&(SessionConfig){.width = 80});
+    lines->open(&(LineHost){.session = session, .interrupted = never, .wake = screen_wake(&screen), .woken = take_notes});
+    for (size_t i = 0; i < 2; i++)
+        if (pthread_create(&thread[i], NULL, talk, (void *)(i + 1)) != 0) return 1;
+    char *line = lines->read("? ", NULL, &cancelled);
+    for (int i = 0; i < 2; i++) pthread_join(thread[i], NULL);
+    screen_take_notes(&screen);
+    bool whole = line && session_is_complete(session, line, strlen(line), &indent) == CODE_COMPLETE;
+    printf("read: %s\n", whole ? line : "nothing");
+    fflush(stdout);
+    free(line);
+    lines->close();
+    session_free(session);
+    return 0;
+}
+
+/* ---- the terminal ---- */
+
 static void become(const Terminal *as, char *const *arguments)
 {
     static const char *const foreign[] = {"TMUX", "STY", "TERM_PROGRAM", "LC_TERMINAL", "COLORTERM", "TESSERA_PICTURES",
@@ -65,6 +128,7 @@ static void become(const Terminal *as, char *const *arguments)
     _exit(127);
 }
 
+/* [arguments] NULL: this program's own editor with threads. */
 static bool start(const Terminal *as, char *const *arguments)
 {
     struct winsize size = {.ws_row = (unsigned short)(as->rows ? as->rows : 24),
@@ -72,7 +136,8 @@ static bool start(const Terminal *as, char *const *arguments)
                            .ws_xpixel = (unsigned short)as->pixels_x, .ws_ypixel = (unsigned short)as->pixels_y};
     n_seen = looked = 0;
     child = forkpty(&terminal, NULL, NULL, &size);
-    if (child == 0) become(as, arguments);
+    if (child == 0 && arguments) become(as, arguments);
+    if (child == 0) _exit(edit_beside_threads());
     return child > 0;
 }
 
@@ -311,6 +376,62 @@ static void test_places(void)
     tap_ok(finish() == 0, "and ends");
 }
 
+/* ---- keys and threads ---- */
+
+static void test_typed_ahead(void)
+{
+    static char path[64];
+    snprintf(path, sizeof path, "%s/script.tsr", folder);
+    FILE *file = fopen(path, "w");
+    if (!file || fputs(source, file) < 0 || fclose(file) != 0) return;
+    char *arguments[] = {"tessera", "run", "--prompt", path, NULL};
+    if (!tap_ok(start(&(Terminal){.env = {"NO_COLOR", ""}}, arguments), "a prompt")) return;
+    expect(">>> ", "waits");
+    type("small\r");
+    expect(ASKS_ATTRIBUTES, "the first picture asks the terminal");
+    type("40 \033[D" KITTY_ANSWERS "+" ANSWERS " 2\r");
+    expect("\033_Ga=T,", "keys between the answers do not hide them");
+    expect("\r\n42\r\n", "and come to the prompt");
+    type("6 *" KITTY_ANSWERS "\033[6;16;8t" ANSWERS " 7\r");
+    expect("\r\n42\r\n", "answers that come late are not typed");
+    type("x = [6, 7]\r\004");
+    tap_ok(finish() == 0, "which goes on");
+}
+
+static void test_typed_input(void)
+{
+    if (!run(&(Terminal){0}, "display(small)\nprint(\"[\" ++ input(\"name? \") ++ \"]\" ++ input(\"more? \"))\n")) return;
+    wait_for(ASKS_ATTRIBUTES, 20);
+    type("Ax\177da\nLove" ANSWERS "lace\n");
+    if (!expect("[Ada]Lovelace\r\n", "input() gets what was typed while the terminal was asked")) note_seen(0);
+    tap_ok(finish() == 0, "all of it");
+}
+
+static void test_threads(void)
+{
+    if (!tap_ok(start(&(Terminal){0}, NULL), "threads beside an edited line")) return;
+    if (!wait_for("? ", 20)) {
+        tap_ok(finish() == 2, "# SKIP no line editor here");
+        note_seen(0);
+        return;
+    }
+    type("12345");
+    expect("thread 1 note 3\r\n", "what a thread says stands in lines of its own");
+    bool fine = true;
+    for (int i = 4; i < 8; i++) {
+        char text[40];
+        snprintf(text, sizeof text, "thread 1 note %d\r\n", i);
+        fine = fine && wait_for(text, 20) && wait_for("? 12345", 20);
+    }
+    tap_ok(fine, "and the edited line is drawn again below them");
+    type("678\r");
+    expect("read: 12345678", "as it was");
+    tap_ok(finish() == 0, "and ends");
+    int count = 0;
+    for (const char *at = seen; (at = strstr(at, "note ")) != NULL; at++) count++;
+    tap_ok(count == 40, "nothing is lost");
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
@@ -336,5 +457,8 @@ int main(void)
     test_sizes();
     test_damage();
     test_places();
+    test_typed_ahead();
+    test_typed_input();
+    test_threads();
     return tap_end();
 }
