@@ -184,7 +184,8 @@ static void release_inputs(Call *call)
 
 static bool run(Call *call, int numbers, Tensor **out, int *n_out)
 {
-    bool fine = collect(call, numbers) && op_call(call->ctx, call->def, call->n_in, call->in, call->attr, out, n_out);
+    bool fine = collect(call, numbers) &&
+                op_call_fused(call->ctx, call->def, call->n_in, call->in, call->attr, out, n_out);
     release_inputs(call);
     Error *error = &call->ctx->error;
     if (!fine && !error->op[0]) snprintf(error->op, sizeof error->op, "%s", op_name(call->def));
@@ -242,7 +243,10 @@ static bool call_bound(Call *call, Value *result)
 {
     Tensor *out[OP_MAX_OUT] = {0};
     int n_out = 0;
+    bool defer = call->ctx->defer;
+    call->ctx->defer = false;
     if (!draw_streams(call)) return false;
+    call->ctx->defer = defer;
     bool fine = true, plain = only_plain(call);
     if (!plain || !run_plain(call, out, &n_out, &fine)) {
         plain = false;

@@ -232,7 +232,7 @@ static bool tensor_operator(Vm *vm, int op, int n, const Value *side, Value *res
     int n_out = 0;
     bool fine = true;
     for (int i = 0; fine && i < n; i++) fine = (in[i] = value_to_tensor(ctx, side[i])) != NULL;
-    fine = fine && op_call(ctx, def, n, in, NULL, out, &n_out);
+    fine = fine && op_call_fused(ctx, def, n, in, NULL, out, &n_out);
     for (int i = 0; i < n; i++) tensor_release(in[i]);
     if (fine) *result = value_from_tensor_take(out[0]);
     else if (!ctx->error.op[0] && ctx->error.kind == ERROR_type) {

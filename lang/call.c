@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "failure.h"
 #include "machine.h"
 #include "suggest.h"
 
@@ -53,6 +54,7 @@ void vm_free(Vm *vm)
         return;
     value_release(vm->thrown);
     trace_free(vm->trace);
+    failure_free(vm->failure);
     for (Module *module = vm->modules; module; module = module->next)
         module_clear(module);
     while (vm->modules) {
@@ -475,7 +477,8 @@ bool call_begin(Vm *vm, Value *callee, Value *args, int n, Value *result, bool *
     }
     Given given = {n, args, 0, NULL};
     bool fine = begin(vm, *callee, &given, result, 0, entered);
-    drop_all(args, n);
+    if (fine)                 /* else they stay where the failed frame can be looked at */
+        drop_all(args, n);
     return fine;
 }
 

@@ -22,6 +22,7 @@ typedef enum Opcode {
 #define KILL_C 4u
 #define EXPECT 8u             /* of TEST_…: the outcome that jumps */
 #define SWAPPED 16u           /* of …_K: the constant stands on the left */
+#define DEFER 32u             /* of an elementwise op: the next one reads the result and nothing else does */
 
 static inline Code code_make(Opcode op, unsigned flags, int a, int b, int c)
 {
@@ -90,6 +91,8 @@ typedef struct ParameterInfo {
     bool has_default, rest, named_rest;
 } ParameterInfo;
 
+typedef struct LocalName { const char *name; int reg; } LocalName;     /* reg below 0: capture -1 - reg */
+
 typedef struct FieldInfo {
     const char *name;
     uint8_t kind;
@@ -121,6 +124,8 @@ typedef struct Proto {
     Handler *handlers;
     OperandName *operands;    /* by pc */
     struct Contract **contracts;
+    int n_names;              /* of variables, for looking at a frame that failed */
+    LocalName *names;
     int entry;                /* first instruction */
     int n_registers, n_params, n_required, n_captures;
     bool simple;              /* no rest parameters */

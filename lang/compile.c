@@ -262,9 +262,24 @@ Fn *fn_open(Compiler *c, Fn *up, Fn *fn, FnKind kind, const char *name, Span spa
     return fn;
 }
 
+static void note_names(Fn *fn)
+{
+    Proto *p = fn->proto;
+    p->names = calloc((size_t)(fn->n_bindings + p->n_captures) + 1, sizeof *p->names);
+    if (!p->names) {
+        fn->c->failed = true;
+        return;
+    }
+    for (int i = 0; i < fn->n_bindings; i++)
+        p->names[p->n_names++] = (LocalName){fn->binding[i].name, fn->binding[i].reg};
+    for (int i = 0; i < p->n_captures; i++)
+        p->names[p->n_names++] = (LocalName){fn->capture[i].name, -1 - i};
+}
+
 Proto *fn_close(Fn *fn)
 {
     Proto *p = fn->proto;
+    note_names(fn);
     free(fn->binding);
     free(fn->capture);
     if (fn->c->failed || fn->c->parse->errors) {

@@ -91,6 +91,8 @@ int temps(Fn *fn, int count);
 int constant_take(Fn *fn, Value owned);
 int constant_text(Fn *fn, const char *text, size_t length);
 int new_site(Fn *fn, const char *name, Span span);                     /* index, -1 when memory is out */
+/* The value of [node], just compiled to [reg], goes to an elementwise op and nowhere else: it may be put off. */
+void may_defer(Fn *fn, const Node *node, int reg);
 void note_operand(Fn *fn, int32_t pc, int input, const Node *node);
 void jump_to(Fn *fn, Jumps *jumps, Opcode op, int a, Span span);       /* emits a jump to be patched */
 void jumps_patch(Fn *fn, Jumps *jumps, int32_t target);                /* and frees the list */

@@ -73,14 +73,26 @@ static void site_arguments(Fn *fn, int site_index, Arguments arguments, int extr
     }
 }
 
-static void arguments_to(Fn *fn, Arguments arguments)
+/* [fused]: an elementwise op is called, so that what they give may be put off. */
+static void arguments_to(Fn *fn, Arguments arguments, bool fused)
 {
     for (int i = 0; i < arguments.count; i++) {
         Node *value = arguments.at[i].value;
         int to = temp(fn);
         expr(fn, value->kind == NODE_SPREAD ? value->unary.child : value, to);
+        if (fused)
+            may_defer(fn, value, to);
         fn->top = to + 1;
     }
+}
+
+/* The name of an elementwise op that nothing in this function hides; what it means is seen when it is called. */
+static bool means_elementwise(Fn *fn, const Node *callee)
+{
+    if (callee->kind != NODE_NAME)
+        return false;
+    const OpDef *def = op_find(callee->name);
+    return def && op_is_elementwise(def) && resolve(fn, compile_name(fn->c, callee->name), callee->span).kind == NAME_GLOBAL;
 }
 
 static void note_arguments(Fn *fn, int32_t pc, Arguments arguments, int first)
@@ -130,7 +142,7 @@ static int method_call(Fn *fn, Node *callee, Node *piped, Arguments arguments, i
         expr(fn, piped, temp(fn));
         fn->top = a + 3;
     }
-    arguments_to(fn, arguments);
+    arguments_to(fn, arguments, false);
     int site = new_site(fn, callee->member.name, callee->member.name_span);
     site_arguments(fn, site, arguments, extra);
     if (nested && !fn->c->failed)
@@ -157,9 +169,12 @@ static int plain_call(Fn *fn, Node *callee, Node *piped, Arguments arguments, in
                 in_place = false;
                 a = temp(fn);
             }
+    bool fused = is_plain(arguments) && means_elementwise(fn, callee);
     if (piped) {
         temp(fn);
         expr(fn, piped, a + 1);
+        if (fused)
+            may_defer(fn, piped, a + 1);
         fn->top = a + 2;
     }
     if (callee->kind == NODE_NAME)
@@ -167,10 +182,10 @@ static int plain_call(Fn *fn, Node *callee, Node *piped, Arguments arguments, in
     else
         expr(fn, callee, a);
     fn->top = a + 1 + extra;
-    arguments_to(fn, arguments);
+    arguments_to(fn, arguments, fused);
     int32_t pc;
     if (is_plain(arguments)) {
-        pc = emit3(fn, CODE_CALL, a, arguments.count + extra, 0, span);
+        pc = emit3(fn, fused ? CODE_CALL_FUSED : CODE_CALL, a, arguments.count + extra, 0, span);
     } else {
         int site = new_site(fn, NULL, span);
         site_arguments(fn, site, arguments, extra);

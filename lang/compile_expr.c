@@ -231,6 +231,35 @@ static int constant_operand(Fn *fn, Operator op, Node *node)
     return k <= 0xffff ? k : -1;
 }
 
+/* ---- expressions in one pass (tensor/fuse.c) ---- */
+
+static bool is_elementwise(Operator op)
+{
+    return op == OPERATOR_ADD || op == OPERATOR_SUB || op == OPERATOR_MUL || op == OPERATOR_DIV || op == OPERATOR_POW;
+}
+
+static bool gives_elementwise(Opcode op)
+{
+    switch (op) {
+    case CODE_ADD: case CODE_SUB: case CODE_MUL: case CODE_DIV: case CODE_POW: case CODE_NEG: case CODE_CALL_FUSED:
+    case CODE_ADD_K: case CODE_SUB_K: case CODE_MUL_K: case CODE_DIV_K:
+        return true;
+    default:
+        return false;
+    }
+}
+
+void may_defer(Fn *fn, const Node *node, int reg)
+{
+    bool whole = node->kind == NODE_BINARY || node->kind == NODE_UNARY || node->kind == NODE_CALL ||
+                 node->kind == NODE_PIPE;
+    if (!whole || reg < fn->n_locals || fn->proto->n_code == 0)
+        return;
+    Code *last = &fn->proto->code[fn->proto->n_code - 1];
+    if (gives_elementwise(CODE_OP(*last)) && (int)CODE_A(*last) == reg)
+        *last |= (Code)DEFER << 8;
+}
+
 static Opcode constant_form(Operator op)
 {
     return (Opcode)(CODE_ADD_K + (op - OPERATOR_ADD));
@@ -244,6 +273,8 @@ static int binary(Fn *fn, Node *node, int want)
     int32_t pc;
     if (k >= 0) {
         int a = expr(fn, left, -1);
+        if (is_elementwise(op))
+            may_defer(fn, left, a);
         fn->top = mark;
         want = target(fn, want);
         pc = emit3(fn, constant_form(op), want, a, k, node->span);
@@ -253,13 +284,20 @@ static int binary(Fn *fn, Node *node, int want)
     k = constant_operand(fn, op, left);
     if (k >= 0) {
         int b = expr(fn, right, -1);
+        if (is_elementwise(op))
+            may_defer(fn, right, b);
         fn->top = mark;
         want = target(fn, want);
         pc = emit(fn, code_make(constant_form(op), SWAPPED, want, b, k), node->span);
         note_operand(fn, pc, 1, right);
         return want;
     }
-    int a = left_operand(fn, left, right), b = expr(fn, right, -1);
+    int a = left_operand(fn, left, right);
+    if (is_elementwise(op))
+        may_defer(fn, left, a);
+    int b = expr(fn, right, -1);
+    if (is_elementwise(op))
+        may_defer(fn, right, b);
     fn->top = mark;
     want = target(fn, want);
     pc = emit3(fn, binary_opcode(op), want, a, b, node->span);
@@ -606,6 +644,8 @@ static int unary(Fn *fn, Node *node, int want)
     if (literal_number(node, &number))
         return literal(fn, number, want, node->span);
     int mark = fn->top, r = expr(fn, node->unary.child, -1);
+    if (node->unary.op == OPERATOR_NEG)
+        may_defer(fn, node->unary.child, r);
     fn->top = mark;
     want = target(fn, want);
     int32_t pc = emit3(fn, node->unary.op == OPERATOR_NOT ? CODE_NOT : CODE_NEG, want, r, 0, node->span);

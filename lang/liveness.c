@@ -278,6 +278,7 @@ void proto_release(Proto *p)
     free(p->handlers);
     free(p->operands);
     free(p->contracts);
+    free(p->names);
     free(p->params);
     free(p->fields);
     free(p);

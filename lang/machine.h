@@ -86,6 +86,8 @@ struct Vm {
     int exit_code;
     Value thrown;             /* the value of a `throw`, or the error object that is thrown again */
     Trace *trace;             /* of the error that is under way */
+    bool keeps_failures;      /* the frames of an error that nothing catches are kept … */
+    struct Failure *failure;  /* … here, until the session takes them */
     char operand_name[ERROR_MAX_OPERANDS][32];
     struct Names *names;
     Module *modules;          /* all, newest first */
@@ -142,6 +144,9 @@ bool do_assert(Vm *vm, const Value *message, Value condition);
 
 /* ---- operate.c: what instructions do beyond the fast cases ---- */
 bool do_range(Vm *vm, Value a, Value b, Value *result);
+/* Of instructions with DEFER: the result may be put off until the next one takes it. [y] NULL: a unary operator. */
+bool do_deferred(Vm *vm, int operator_, Value x, const Value *y, Value *result);
+bool do_call_fused(Vm *vm, Value *window, int n, bool defer, bool *entered);
 bool do_list(Vm *vm, Value *r, int count, Tag tag);
 bool do_map(Vm *vm, Value *r, int count);
 bool do_put(Vm *vm, Map *map, Value key, Value owned);

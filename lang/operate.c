@@ -18,6 +18,29 @@ bool do_range(Vm *vm, Value a, Value b, Value *result)
     return result->tag != TAG_UNDEFINED || vm_out_of_memory(vm);
 }
 
+/* ---- results that are put off ---- */
+
+bool do_deferred(Vm *vm, int operator_, Value x, const Value *y, Value *result)
+{
+    vm->tensors.defer = true;
+    bool fine = y ? arith_binary(vm, operator_, x, *y, result) : arith_unary(vm, operator_, x, result);
+    vm->tensors.defer = false;
+    return fine;
+}
+
+/* The name may mean something else than the op by now: then nothing stays put off. */
+bool do_call_fused(Vm *vm, Value *window, int n, bool defer, bool *entered)
+{
+    bool is_op = window->tag == TAG_FUNCTION && window->function->kind == FUNCTION_OP;
+    for (int i = 1; i <= n && !is_op; i++)
+        if (window[i].tag == TAG_TENSOR && !tensor_settle(&vm->tensors, window[i].tensor))
+            return false;
+    vm->tensors.defer = defer && is_op;
+    bool fine = call_begin(vm, window, window + 1, n, window, entered);
+    vm->tensors.defer = false;
+    return fine;
+}
+
 /* ---- building ---- */
 
 bool do_list(Vm *vm, Value *r, int count, Tag tag)

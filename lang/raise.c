@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "failure.h"
 #include "machine.h"
 #include "suggest.h"
 
@@ -78,6 +79,12 @@ static void trace_frames(Vm *vm)
     }
 }
 
+static void keep_frames(Vm *vm)
+{
+    failure_free(vm->failure);
+    vm->failure = failure_take(vm);
+}
+
 /* An unknown `torch` may be the beginning of a name that has a better hint; the source tells. */
 static void hint_path(Vm *vm)
 {
@@ -94,6 +101,8 @@ void vm_trace(Vm *vm)
     if (!vm->trace && vm->thrown.tag != TAG_ERROR) {
         trace_frames(vm);
         hint_path(vm);
+        if (vm->keeps_failures)
+            keep_frames(vm);
     }
 }
 

@@ -12,6 +12,7 @@
 #include "command.h"
 #include "display.h"
 #include "embedded.h"
+#include "failure.h"
 #include "suggest.h"
 
 /* The flag goes down first, so that a request which comes meanwhile is served again. An error under way is kept. */
@@ -55,6 +56,7 @@ void session_free(Session *session)
 {
     if (!session)
         return;
+    session_forget_failure(session);
     vm_free(session->vm);
     free(session->option);
     free(session->library);
@@ -64,10 +66,11 @@ void session_free(Session *session)
 void session_reset(Session *session)
 {
     Vm *vm = session->vm;
+    session_forget_failure(session);
     for (Module *module = vm->modules; module; module = module->next)
         if (!module->library)
             module_forget(module);
-    tensor_context_init(&vm->tensors, &vm->flags);
+    vm->tensors.seed = vm->tensors.counter = 0;
 }
 
 long long session_live_objects(void) { return (long long)value_live_objects(); }
@@ -142,6 +145,8 @@ EvalStatus session_fail(Session *session, EvalResult *result)
         result->error = strdup("out of memory");
         result->error_kind = strdup("memory");
     }
+    if (vm->keeps_failures && error.tag == TAG_ERROR && error.error->trace)
+        session_keep_failure(session, error);
     value_release(error);
     return result->status;
 }
@@ -156,13 +161,6 @@ EvalStatus session_fail_syntax(Session *session, const Parse *parse, EvalResult 
     return result->status;
 }
 
-static bool echo(Session *session, Value value, EvalResult *result)
-{
-    result->display = display_of(session->vm, value, display_forms(session->vm));
-    result->text = result->display ? strdup(result->display->form[0].data) : NULL;
-    return result->text || (result->display && vm_out_of_memory(session->vm));
-}
-
 /* `_` is the last value at the prompt. */
 static void keep_last(Vm *vm, Value value)
 {
@@ -170,6 +168,14 @@ static void keep_last(Vm *vm, Value value)
     uint32_t slot = name ? module_slot(vm->main, name) : UINT32_MAX;
     if (slot != UINT32_MAX)
         value_set(&vm->main->slot[slot].value, value_retain(value));
+}
+
+bool session_echo(Session *session, Value value, EvalResult *result)
+{
+    keep_last(session->vm, value);
+    result->display = display_of(session->vm, value, display_forms(session->vm));
+    result->text = result->display ? strdup(result->display->form[0].data) : NULL;
+    return result->text || (result->display && vm_out_of_memory(session->vm));
 }
 
 static EvalStatus run_parse(Session *session, Parse *parse, EvalMode mode, EvalResult *result)
@@ -187,8 +193,7 @@ static EvalStatus run_parse(Session *session, Parse *parse, EvalMode mode, EvalR
     bool fine = vm_run_proto(vm, proto, &value);
     proto_release(proto);
     if (fine && mode == EVAL_INTERACTIVE && !muted && value.tag != TAG_NONE) {
-        keep_last(vm, value);
-        fine = echo(session, value, result);
+        fine = session_echo(session, value, result);
     }
     value_release(value);
     return fine ? (result->status = EVAL_OK) : session_fail(session, result);
@@ -220,18 +225,21 @@ EvalStatus session_run_text(Session *session, const char *name, const char *text
 }
 
 /* Names given to display() before stand for other places from here on. */
-static void begin_evaluation(Session *session, EvalResult *result)
+static void begin_evaluation(Session *session, EvalMode mode, EvalResult *result)
 {
     NativeState *state = &session->vm->native_state;
     *result = (EvalResult){0};
     state->old_places = state->n_places;
+    session->vm->keeps_failures = mode == EVAL_INTERACTIVE;
+    failure_free(session->vm->failure);       /* of an error that was caught after all */
+    session->vm->failure = NULL;
     atomic_fetch_and(&session->vm->flags, ~(unsigned)FLAG_INTERRUPT);
 }
 
 EvalStatus session_eval(Session *session, const char *name, const char *text, size_t length, EvalMode mode,
                         EvalResult *result)
 {
-    begin_evaluation(session, result);
+    begin_evaluation(session, mode, result);
     if (mode == EVAL_INTERACTIVE && command_possible(text, length))
         return command_eval(session, name, text, length, result);
     return session_run_text(session, name, text, length, mode, result);
@@ -239,7 +247,7 @@ EvalStatus session_eval(Session *session, const char *name, const char *text, si
 
 EvalStatus session_comm(Session *session, const CommMessage *message, bool *known, EvalResult *result)
 {
-    begin_evaluation(session, result);
+    begin_evaluation(session, EVAL_SCRIPT, result);
     return comm_receive(session->vm, message, known) ? (result->status = EVAL_OK) : session_fail(session, result);
 }
 

@@ -14,11 +14,19 @@ struct Session {
     Vm *vm;
     Option *option;           /* --name value of the script that runs */
     int n_options;
+    struct Failure *failure;  /* frames of the last error that nothing caught, */
+    Value failed;             /* the error itself, */
+    int failed_at;            /* and the frame that is looked at */
     int argc;                 /* other words of its command line */
     char **argv;
 };
 
 void session_reset(Session *session);      /* as if it were new; what is being used stays usable */
+/* [error], just taken, is what :trace and its kin look at. */
+void session_keep_failure(Session *session, Value error);
+void session_forget_failure(Session *session);
+/* Makes [value] the result's echo and `_`. False: the VM's error is set. */
+bool session_echo(Session *session, Value value, EvalResult *result);
 /* The error under way becomes the result. */
 EvalStatus session_fail(Session *session, EvalResult *result);
 EvalStatus session_fail_syntax(Session *session, const Parse *parse, EvalResult *result);

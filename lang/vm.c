@@ -347,7 +347,7 @@ op_NOT_IN: REGISTERS(); operation = OPERATOR_NOT_IN; goto binary;
 op_AND_COMBINE: REGISTERS(); operation = OPERATOR_AND; goto binary;
 op_OR_COMBINE: REGISTERS(); operation = OPERATOR_OR; goto binary;
 binary:
-    TRY(arith_binary(vm, operation, *x, *y, &made));
+    TRY(FLAG(DEFER) ? do_deferred(vm, operation, *x, y, &made) : arith_binary(vm, operation, *x, *y, &made));
     if (FLAG(KILL_B))
         drop(&B);
     if (FLAG(KILL_C))
@@ -369,7 +369,7 @@ op_NOT:
     }
     operation = OPERATOR_NOT;
 unary:
-    TRY(arith_unary(vm, operation, B, &made));
+    TRY(FLAG(DEFER) ? do_deferred(vm, operation, B, NULL, &made) : arith_unary(vm, operation, B, &made));
     if (FLAG(KILL_B))
         drop(&B);
     put(&A, made);
@@ -627,6 +627,10 @@ op_CALL:
         NEXT();
     }
     TRY(call_begin(vm, &A, &A + 1, (int)CODE_B(w), &A, &entered));
+    goto called;
+op_CALL_FUSED:
+    SAVE();
+    TRY(do_call_fused(vm, &A, (int)CODE_B(w), FLAG(DEFER), &entered));
     goto called;
 op_CALL_SITE:
     SAVE();

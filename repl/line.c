@@ -51,6 +51,24 @@ static bool is_ahead(void)
     return taken_ahead < n_ahead;
 }
 
+static void fill_ahead(void)
+{
+    char bytes[4096];
+    ssize_t got = read(STDIN_FILENO, bytes, sizeof bytes);
+    if (got > 0) line_unread(bytes, (size_t)got);
+    else if (got == 0 || (errno != EINTR && errno != EAGAIN)) input_ended = true;
+}
+
+/* A Ctrl-D typed while the terminal still read whole lines arrives as a zero byte. */
+static void take_early_keys(void)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    if (poll(&input, 1, 0) <= 0) return;
+    fill_ahead();
+    for (size_t at = taken_ahead; at < n_ahead; at++)
+        if (ahead[at] == 0) ahead[at] = CTRL('D');
+}
+
 static bool input_waits(int milliseconds)
 {
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
@@ -202,14 +220,6 @@ static int insert_prefill(void)
     return 0;
 }
 
-static void fill_ahead(void)
-{
-    char bytes[4096];
-    ssize_t got = read(STDIN_FILENO, bytes, sizeof bytes);
-    if (got > 0) line_unread(bytes, (size_t)got);
-    else if (got == 0 || (errno != EINTR && errno != EAGAIN)) input_ended = true;
-}
-
 /* Waits for input; false: a signal, the host, or the time came first. */
 static bool wait_for_input(int seconds)
 {
@@ -288,6 +298,7 @@ static char *line_get(const char *prompt, const char *prefill, bool *cancelled)
     watch_signals();
     paint_start();
     rl_callback_handler_install(prompt ? prompt : LINE_PROMPT, take_line);
+    take_early_keys();
     while (!line_finished && !cancelled_now) {
         if (editor.stale && !input_waits(0)) draw();
         if (wait_for_input(-1)) rl_callback_read_char();

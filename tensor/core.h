@@ -54,6 +54,9 @@ bool op_call_widened(TensorContext *ctx, const OpDef *def, int n_in, Tensor *con
                      int *n_out);
 
 /* ---- tensor.c ---- */
+/* For results that are put off: a shape without data, and the data (an axis at least) when they are made. */
+Tensor *tensor_blank(TensorContext *ctx, Dtype dtype, int ndim, const int64_t *shape);
+void tensor_take_contents(Tensor *tensor, Tensor *owned);
 int64_t tensor_live_count(void);
 /* The number that [tensor]'s element at byte address [at] holds. */
 double element_load(Dtype dtype, const char *at);
@@ -64,6 +67,9 @@ int64_t element_load_int(Dtype dtype, const char *at);
 bool tape_record(OpCall *call);
 void grad_node_release(GradNode *node);
 void grad_node_retain(GradNode *node);
+
+/* ---- fuse.c ---- */
+void deferred_free(Deferred *deferred);
 
 /* ---- cpu.c ---- */
 typedef enum CpuLevel { CPU_BASE, CPU_AVX2, CPU_AVX512 } CpuLevel;

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdatomic.h>
 
+#include "elementwise.h"
 #include "sweep.h"
 #include "vmath.h"
 
@@ -53,6 +54,12 @@ static BinaryGraph *const binary_graph[BINARY_COUNT][2] = {
 #include "ops.h"
 };
 
+Tensor *elementwise_gradient(Scope *s, const OpDef *def, int k, Tensor *a, Tensor *b, Tensor *y, Tensor *g)
+{
+    int row = def->elementwise;
+    return def->arity == 1 ? unary_graph[row](s, a, y, g) : binary_graph[row][k](s, a, b, y, g);
+}
+
 /* ---- values ---- */
 
 typedef struct Job {          /* what a block needs besides its inputs */
@@ -87,14 +94,14 @@ static void redo_large_turns(int row, int64_t n, const float *x, float *y)
             y[i] = row == UNARY_sin ? sinf(x[i]) : row == UNARY_cos ? cosf(x[i]) : tanf(x[i]);
 }
 
-static bool turns(int row) { return row == UNARY_sin || row == UNARY_cos || row == UNARY_tan; }
+bool unary_needs_libm(int row) { return row == UNARY_sin || row == UNARY_cos || row == UNARY_tan; }
 
 static void unary_body(void *arg, int64_t at, int64_t n, const void *const *in)
 {
     const Job *job = arg;
     void *out = job->out[0] + at * (int64_t)job->out_size;
     job->kernels->unary[job->row][job->dtype](n, in[0], out);
-    if (job->dtype == DTYPE_f32 && turns(job->row)) redo_large_turns(job->row, n, in[0], out);
+    if (job->dtype == DTYPE_f32 && unary_needs_libm(job->row)) redo_large_turns(job->row, n, in[0], out);
 }
 
 static bool sweep_unary(OpCall *call, int row, Dtype dtype)
@@ -175,8 +182,7 @@ static bool check_whole(OpCall *call, int row, Dtype dtype)
     return false;
 }
 
-/* The unary row that does a power with this one exponent; -1: none */
-static int power_row(const Tensor *exponent)
+int power_row(const Tensor *exponent)
 {
     if (tensor_size(exponent) != 1) return -1;
     double e = tensor_item(exponent, 0);
@@ -219,8 +225,8 @@ bool unary_grad(GradCall *g)
 {
     int row = g->def->elementwise;
     const TensorSpec *spec = &g->out_spec[0];
-    if (grad_recording(g) || g->def->saves == SAVE_NONE || turns(row)) {
-        Tensor *d = unary_graph[row](g->s, g->in[0], g->out[0], g->dy[0]);
+    if (grad_recording(g) || g->def->saves == SAVE_NONE || unary_needs_libm(row)) {
+        Tensor *d = elementwise_gradient(g->s, g->def, 0, g->in[0], NULL, g->out[0], g->dy[0]);
         g->dx[0] = s_sum_to(g->s, d, &g->in_spec[0]);
         return g->dx[0] != NULL;
     }
@@ -251,7 +257,7 @@ static bool binary_grad_graph(GradCall *g)
 {
     for (int k = 0; k < 2; k++) {
         if (!g->wants[k]) continue;
-        Tensor *d = binary_graph[g->def->elementwise][k](g->s, g->in[0], g->in[1], g->out[0], g->dy[0]);
+        Tensor *d = elementwise_gradient(g->s, g->def, k, g->in[0], g->in[1], g->out[0], g->dy[0]);
         g->dx[k] = s_sum_to(g->s, d, &g->in_spec[k]);
         if (!g->dx[k]) return false;
     }

@@ -9,7 +9,7 @@
 #include "kernels.h"
 #include "op.h"
 
-#define SWEEP_MAX_IN 5
+#define SWEEP_MAX_IN 8
 #define SWEEP_CHUNK 32768     /* elements of one task */
 #define SWEEP_BLOCK 2048      /* elements of a buffer */
 

@@ -56,6 +56,7 @@ static Tensor *new_head(TensorContext *context, Dtype dtype)
     tensor->data = (char *)tensor->scalar.bytes;
     tensor->storage = NULL;
     tensor->node = NULL;
+    tensor->deferred = NULL;
     tensor->node_out = 0;
     tensor->scalar.i = 0;
     block_count_tensor(1);
@@ -66,6 +67,8 @@ void tensor_free(Tensor *tensor)
 {
     if (tensor->node)
         grad_node_release(tensor->node);
+    if (tensor->deferred)
+        deferred_free(tensor->deferred);
     storage_release(tensor->storage);
     block_give(tensor, sizeof *tensor);
     block_count_tensor(-1);
@@ -127,6 +130,25 @@ Tensor *tensor_new(TensorContext *context, Dtype dtype, int ndim, const int64_t 
     }
     tensor->data = tensor->storage->data;
     return tensor;
+}
+
+Tensor *tensor_blank(TensorContext *context, Dtype dtype, int ndim, const int64_t *shape)
+{
+    Tensor *tensor = new_head(context, dtype);
+    if (tensor)
+        set_dense_shape(tensor, ndim, shape);
+    return tensor;
+}
+
+void tensor_take_contents(Tensor *tensor, Tensor *owned)
+{
+    tensor->data = owned->data;
+    tensor->storage = owned->storage;
+    tensor->node = owned->node;
+    tensor->node_out = owned->node_out;
+    owned->storage = NULL;
+    owned->node = NULL;
+    tensor_release(owned);
 }
 
 Tensor *tensor_meta(TensorContext *context, Dtype dtype, int ndim, const int64_t *shape)

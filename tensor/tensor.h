@@ -49,6 +49,7 @@ typedef struct Storage {
 } Storage;
 
 typedef struct GradNode GradNode;
+typedef struct Deferred Deferred;
 
 typedef struct Tensor {
     int32_t refs;             /* first, as in every heap object of the language */
@@ -63,6 +64,7 @@ typedef struct Tensor {
     Storage *storage;         /* NULL: the one element lies in [scalar] */
     GradNode *node;           /* what made it, while gradients are recorded; else NULL */
     int32_t node_out;         /* which result of that node it is */
+    Deferred *deferred;       /* steps that still have to make its data (op_call_fused); else NULL */
     union { double f; int64_t i; unsigned char bytes[8]; } scalar;
 } Tensor;
 
@@ -73,6 +75,7 @@ typedef struct TensorContext {
     int recording;            /* depth of enclosing gradient calls; ops record only when it is above 0 */
     bool meta;                /* a dry run: ops give tensors with shape and dtype but without values; an op whose
                                  result's shape depends on values fails with ERROR_internal */
+    bool defer;               /* the next op_call_fused may put off its result */
     const atomic_uint *flags; /* of FLAG_…; long kernels poll it. May be NULL */
     void (*serve)(void *owner);   /* what FLAG_REQUEST asks for, called on the context's own thread; may be NULL */
     void *owner;
@@ -201,6 +204,14 @@ const char *op_example(const OpDef *def);    /* "softmax([0., 0.], -1)  # 0.5 0.
    and broadcasts by the op's own rules, records the gradient when asked for. */
 bool op_call(TensorContext *context, const OpDef *def, int n_in, Tensor *const *in, const Attr *attr, Tensor **out,
              int *n_out);
+
+/* The same for inputs that may have been put off. If context->defer, which it clears, the result of an elementwise op may
+   be put off itself: it has a shape and a dtype, and its data are made together with those of the op that takes it, in
+   one pass. Only for a result that nothing but op_call_fused, tensor_settle and tensor_release will see. */
+bool op_call_fused(TensorContext *context, const OpDef *def, int n_in, Tensor *const *in, const Attr *attr,
+                   Tensor **out, int *n_out);
+bool tensor_settle(TensorContext *context, Tensor *tensor);      /* makes the data of a result that was put off */
+bool op_is_elementwise(const OpDef *def);                        /* a UNARY or BINARY row */
 
 /* ---- gradients ---- */
 /* Opens a level of recording; each begin is paired with one end, on errors too. */

@@ -175,6 +175,47 @@ static void test_mem(void)
     session_free(s);
 }
 
+static void test_failure(void)
+{
+    Session *s = open_session();
+    expect(s, ":locals", "value error: no error has been kept: nothing has failed in this session");
+    expect_part(s, ":trace", "no error has been kept");
+    expect(s, "fn inner(h, w, k=3) { z = k + 1\n h2 = relu(h)\n h2 @ w }\n"
+              "fn outer(xs) { scale = 0.5\n late = 1\n inner(xs, ones(8, 2)) * scale + late }", "");
+    expect_part(s, "outer(ones(4, 3))", "shape error: matmul: inner sizes differ, 3 and 8");
+    expect(s, ":locals", "frame 1 of 3: <in>:3:2  in inner\n  3 |  h2 @ w }\n  w   f32[8, 2]\n  k   3\n  z   4\n  h2  f32[4, 3]\n"
+                         "  without a value, not yet or no longer: h");
+    expect(s, ":down", "value error: this is the innermost frame");
+    expect(s, ":up", "frame 2 of 3: <in>:6:2  in outer\n  6 |  inner(xs, ones(8, 2)) * scale + late }");
+    expect(s, ":locals", "frame 2 of 3: <in>:6:2  in outer\n  6 |  inner(xs, ones(8, 2)) * scale + late }\n  scale  0.5\n  late   1\n"
+                         "  without a value, not yet or no longer: xs");
+    expect(s, ":locals scale", "0.5");
+    expect(s, "_ * 2", "1.0");
+    expect(s, ":locals nope", "name error: the frame has no variable nope with a value");
+    expect_part(s, ":up", "frame 3 of 3: <in>:1:1");
+    expect_part(s, ":locals", "its variables are the session's");
+    expect(s, ":up", "value error: this is the outermost frame");
+    expect(s, "try { outer(ones(2)) } catch e { 1 }", "1");
+    expect_part(s, ":trace", "inner sizes differ, 3 and 8");
+    expect_part(s, "nn.Linear(4, 2)(ones(3, 5))", "shape error: linear");
+    expect_part(s, ":trace", "nn/linear.tsr:");
+    expect_part(s, ":down", "in forward  (library)");
+    expect_part(s, ":locals", "  self  Linear\n  x     f32[3, 5]");
+    expect_part(s, "y = 3\nthrow [1, y]", "[1, 3]");
+    expect_part(s, ":trace", "[1, 3]");
+    expect_part(s, "fn deep(n) = deep(n + 1) + 1\ndeep(0)", "recursion too deep");
+    expect_part(s, ":locals", "frame 1 of 40");
+    expect_part(s, "fn each(a) { b = a * 2\n map([1, 2], x -> x @ b) }\neach(7)", "error");
+    expect_part(s, ":locals", "in a lambda");
+    expect_part(s, ":locals", "  b  14");
+    expect(s, ":reset\n:locals", "value error: no error has been kept: nothing has failed in this session");
+    EvalResult result;
+    session_eval(s, "<script>", "fn f(a) = a @ a\nf(1)", 20, EVAL_SCRIPT, &result);
+    eval_result_clear(&result);
+    expect_part(s, ":locals", "no error has been kept");
+    session_free(s);
+}
+
 static void test_complete(void)
 {
     Session *s = open_session();
@@ -196,6 +237,7 @@ int main(void)
     test_graph();
     test_bytecode();
     test_mem();
+    test_failure();
     test_complete();
     tap_ok(session_live_objects() == 0, "nothing is alive after the last session (%lld)", session_live_objects());
     return tap_end();

@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Expressions of elementwise ops in one pass. A call may be put off: its result has a shape and a dtype but no data,
+   only the steps that make it. The op that takes it next either adds a step or has it computed first. Then one walk
+   over the leaves does all steps in blocks that stay in the cache, by the same kernels on the same elements as the ops
+   one by one: the values have the same bits. The gradient is one walk too, which makes the values between again.
+
+   Invariants: a put-off tensor is seen by op_call_fused and tensor_settle only; every step has the shape of the whole
+   result, so that only leaves are broadcast; each step is read once, by a later one. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core.h"
+#include "elementwise.h"
+#include "sweep.h"
+
+#define FUSE_FROM 4096        /* elements: below, an op costs little more than its call */
+#define MOST_LEAVES 6
+#define MOST_STEPS 12
+#define BLOCK_BYTES 2048      /* of a value between two steps */
+
+_Static_assert(MOST_LEAVES + 2 <= SWEEP_MAX_IN, "a gradient walks the leaves, the result and what arrives");
+
+typedef struct Step {
+    const OpDef *def;
+    int8_t arg[2];            /* a leaf, or MOST_LEAVES + an earlier step */
+} Step;
+
+typedef struct Steps {
+    int n_leaves, n_steps;
+    Step step[MOST_STEPS];
+} Steps;
+
+struct Deferred {
+    Steps steps;
+    Tensor *leaf[MOST_LEAVES];      /* owned */
+};
+
+/* ---- putting off ---- */
+
+void deferred_free(Deferred *deferred)
+{
+    for (int i = 0; i < deferred->steps.n_leaves; i++)
+        tensor_release(deferred->leaf[i]);
+    block_give(deferred, sizeof *deferred);
+}
+
+/* Rows whose kernel is all there is to them: no search for zeros before, no second pass after. */
+static bool is_fusable(const OpDef *def)
+{
+    if (def->elementwise < 0 || def->mode != MODE_DIFF)
+        return false;
+    return def->arity == 2 || !unary_needs_libm(def->elementwise);
+}
+
+/* The row that is run instead: x^2 is square(x), as in binary_run. NULL: x^0.5 and x^-1, which have a second way. */
+static const OpDef *actual_row(const OpDef *def, Tensor *const *in)
+{
+    if (def != op_def(OP_pow))
+        return def;
+    int unary = power_row(in[1]);
+    return unary < 0 ? def : unary == UNARY_square ? op_def(OP_square) : NULL;
+}
+
+/* Where [leaf] stands among the leaves, added if need be; -1: there is no room. */
+static int leaf_place(Deferred *d, Tensor *leaf)
+{
+    for (int i = 0; i < d->steps.n_leaves; i++)
+        if (d->leaf[i] == leaf)
+            return i;
+    if (d->steps.n_leaves == MOST_LEAVES)
+        return -1;
+    d->leaf[d->steps.n_leaves] = tensor_retain(leaf);
+    return d->steps.n_leaves++;
+}
+
+/* Copies the steps of [from] behind those of [d]; the place of its last one, or -1. */
+static int append_steps(Deferred *d, const Deferred *from)
+{
+    int8_t place[MOST_LEAVES + MOST_STEPS];
+    if (d->steps.n_steps + from->steps.n_steps >= MOST_STEPS)
+        return -1;
+    for (int i = 0; i < from->steps.n_leaves; i++) {
+        int at = leaf_place(d, from->leaf[i]);
+        if (at < 0)
+            return -1;
+        place[i] = (int8_t)at;
+    }
+    for (int i = 0; i < from->steps.n_steps; i++) {
+        Step step = from->steps.step[i];
+        for (int k = 0; k < step.def->arity; k++)
+            step.arg[k] = place[step.arg[k]];
+        place[MOST_LEAVES + i] = (int8_t)(MOST_LEAVES + d->steps.n_steps);
+        d->steps.step[d->steps.n_steps++] = step;
+    }
+    return MOST_LEAVES + d->steps.n_steps - 1;
+}
+
+static bool append_call(Deferred *d, const OpDef *def, Tensor *const *in)
+{
+    Step step = {.def = def};
+    for (int k = 0; k < def->arity; k++) {
+        int at = in[k]->deferred ? append_steps(d, in[k]->deferred) : leaf_place(d, in[k]);
+        if (at < 0)
+            return false;
+        step.arg[k] = (int8_t)at;
+    }
+    if (d->steps.n_steps == MOST_STEPS)
+        return false;
+    d->steps.step[d->steps.n_steps++] = step;
+    return true;
+}
+
+/* All tensors have one dtype, f32 or f64, beside plain numbers, and steps have the shape of the result. */
+static bool fits(const OpCall *call)
+{
+    const TensorSpec *out = &call->spec[0];
+    if (out->dtype != DTYPE_f32 && out->dtype != DTYPE_f64)
+        return false;
+    for (int i = 0; i < call->n_in; i++) {
+        const Tensor *x = call->in[i];
+        if (x->meta || (!x->weak && x->dtype != out->dtype))
+            return false;
+        if (x->deferred && (x->ndim != out->ndim || memcmp(x->shape, out->shape, (size_t)x->ndim * sizeof *x->shape)))
+            return false;
+    }
+    return spec_size(out) >= FUSE_FROM;
+}
+
+static Tensor *deferred_tensor(TensorContext *ctx, const TensorSpec *spec, Deferred *owned)
+{
+    Tensor *tensor = tensor_blank(ctx, spec->dtype, spec->ndim, spec->shape);
+    if (tensor)
+        tensor->deferred = owned;
+    else
+        deferred_free(owned);
+    return tensor;
+}
+
+/* The call's result, put off. NULL without an error: it has to be computed. */
+static Tensor *put_off(OpCall *call)
+{
+    const OpDef *def = is_fusable(call->def) && !call->ctx->meta ? actual_row(call->def, call->in) : NULL;
+    if (!def)
+        return NULL;
+    if (!def->shape(call)) {
+        error_clear(&call->ctx->error);      /* computing it will say so, with all names */
+        return NULL;
+    }
+    Deferred *deferred = fits(call) ? block_take(sizeof *deferred) : NULL;
+    if (!deferred)
+        return NULL;
+    deferred->steps.n_leaves = deferred->steps.n_steps = 0;
+    if (append_call(deferred, def, call->in))
+        return deferred_tensor(call->ctx, &call->spec[0], deferred);
+    deferred_free(deferred);
+    return NULL;
+}
+
+/* ---- blocks of values ---- */
+
+typedef struct Pass {
+    const Steps *steps;
+    const Kernels *kernels;
+    Dtype dtype;
+    size_t size;              /* bytes of an element */
+    char *out;                /* forward: the result */
+    /* backward */
+    char *grad[MOST_LEAVES];  /* where each leaf's gradient goes; NULL: not asked for */
+    bool wanted[MOST_STEPS];  /* the step leads to such a leaf */
+    bool read[MOST_STEPS];    /* its value is read */
+    bool result_kept;         /* the last step's value is at hand */
+} Pass;
+
+typedef struct Block { _Alignas(64) char byte[BLOCK_BYTES]; } Block;
+
+static void run_step(const Pass *pass, const Step *step, const void *const *value, int64_t n, void *to)
+{
+    int row = step->def->elementwise;
+    if (step->def->arity == 1)
+        pass->kernels->unary[row][pass->dtype](n, value[step->arg[0]], to);
+    else
+        pass->kernels->binary[row][pass->dtype](n, value[step->arg[0]], value[step->arg[1]], to);
+}
+
+static int64_t block_elements(const Pass *pass) { return BLOCK_BYTES / (int64_t)pass->size; }
+
+/* Points value[] at elements [from, …) of what the walk hands out. */
+static void leaves_at(const Pass *pass, const void *const *in, int64_t from, const void **value)
+{
+    for (int i = 0; i < pass->steps->n_leaves; i++)
+        value[i] = in[i] ? (const char *)in[i] + from * (int64_t)pass->size : NULL;
+}
+
+static void forward_body(void *arg, int64_t at, int64_t n, const void *const *in)
+{
+    const Pass *pass = arg;
+    Block block[MOST_STEPS];
+    const void *value[MOST_LEAVES + MOST_STEPS];
+    int last = pass->steps->n_steps - 1;
+    for (int64_t from = 0; from < n; from += block_elements(pass)) {
+        int64_t count = n - from < block_elements(pass) ? n - from : block_elements(pass);
+        leaves_at(pass, in, from, value);
+        for (int i = 0; i <= last; i++) {
+            char *to = i < last ? block[i].byte : pass->out + (at + from) * (int64_t)pass->size;
+            run_step(pass, &pass->steps->step[i], value, count, to);
+            value[MOST_LEAVES + i] = to;
+        }
+    }
+}
+
+static void pass_init(Pass *pass, const Steps *steps, Dtype dtype)
+{
+    *pass = (Pass){.steps = steps, .kernels = kernels(), .dtype = dtype, .size = dtype_size(dtype)};
+}
+
+/* ---- the gradient ---- */
+
+typedef struct FusedHook {
+    GradHook hook;
+    Steps steps;
+    TensorSpec spec;          /* of the result */
+    Tensor *leaf[MOST_LEAVES];      /* NULL: only its shape is asked for */
+    TensorSpec leaf_spec[MOST_LEAVES];
+    Tensor *result;           /* without its node; NULL: not read */
+    bool read[MOST_STEPS];    /* the values that a gradient makes again */
+    bool higher;              /* may be differentiated again: everything is there to be made again */
+} FusedHook;
+
+static void hook_release(GradHook *hook)
+{
+    FusedHook *fused = (FusedHook *)hook;
+    for (int i = 0; i < fused->steps.n_leaves; i++)
+        tensor_release(fused->leaf[i]);
+    tensor_release(fused->result);
+    block_give(fused, sizeof *fused);
+}
+
+/* d of the argument [k] of a step, from [g] to [to]; gives where it lies: sums hand g on as it is. */
+static const void *step_gradient(const Pass *pass, const Step *step, int k, const void *const *value, const void *y,
+                                 const void *g, int64_t n, void *to)
+{
+    int row = step->def->elementwise;
+    if (step->def->arity == 1) {
+        pass->kernels->unary_grad[row][pass->dtype](n, value[step->arg[0]], y, g, to);
+        return to;
+    }
+    if (row == BINARY_add || (row == BINARY_sub && k == 0))
+        return g;
+    pass->kernels->binary_grad[row][k][pass->dtype](n, value[step->arg[0]], value[step->arg[1]], y, g, to);
+    return to;
+}
+
+static bool leads_on(const Pass *pass, int arg)
+{
+    return arg < MOST_LEAVES ? pass->grad[arg] != NULL : pass->wanted[arg - MOST_LEAVES];
+}
+
+/* Adds n elements at [from] to the leaf's gradient, or writes them there first. */
+static void give_leaf(const Pass *pass, char *to, const void *from, int64_t n, bool first)
+{
+    Block sum;
+    if (!first) {
+        pass->kernels->binary[BINARY_add][pass->dtype](n, to, from, sum.byte);
+        from = sum.byte;
+    }
+    memcpy(to, from, (size_t)n * pass->size);
+}
+
+/* One block: value[] holds the leaves and what was made again; [g] has arrived; [at] is its place in the result. */
+static void backward_block(const Pass *pass, const void *const *value, const void *g, int64_t at, int64_t n)
+{
+    Block block[MOST_STEPS], spare;
+    const void *grad[MOST_STEPS];
+    bool begun[MOST_LEAVES] = {false};
+    grad[pass->steps->n_steps - 1] = g;
+    for (int i = pass->steps->n_steps - 1; i >= 0; i--) {
+        const Step *step = &pass->steps->step[i];
+        for (int k = 0; k < step->def->arity && pass->wanted[i]; k++) {
+            int arg = step->arg[k];
+            if (!leads_on(pass, arg))
+                continue;
+            void *to = arg < MOST_LEAVES ? spare.byte : block[arg - MOST_LEAVES].byte;
+            const void *d = step_gradient(pass, step, k, value, value[MOST_LEAVES + i], grad[i], n, to);
+            if (arg >= MOST_LEAVES) {
+                grad[arg - MOST_LEAVES] = d;
+            } else {
+                give_leaf(pass, pass->grad[arg] + at * (int64_t)pass->size, d, n, !begun[arg]);
+                begun[arg] = true;
+            }
+        }
+    }
+}
+
+/* in[]: the leaves, the result, what arrives */
+static void backward_body(void *arg, int64_t at, int64_t n, const void *const *in)
+{
+    const Pass *pass = arg;
+    const Steps *steps = pass->steps;
+    Block block[MOST_STEPS];
+    const void *value[MOST_LEAVES + MOST_STEPS];
+    const char *result = in[steps->n_leaves], *g = in[steps->n_leaves + 1];
+    for (int64_t from = 0; from < n; from += block_elements(pass)) {
+        int64_t count = n - from < block_elements(pass) ? n - from : block_elements(pass);
+        int64_t byte = from * (int64_t)pass->size;
+        leaves_at(pass, in, from, value);
+        for (int i = 0; i < steps->n_steps; i++) {
+            value[MOST_LEAVES + i] = pass->read[i] ? block[i].byte : NULL;
+            if (pass->result_kept && i == steps->n_steps - 1)
+                value[MOST_LEAVES + i] = result + byte;
+            else if (pass->read[i])
+                run_step(pass, &steps->step[i], value, count, block[i].byte);
+        }
+        backward_block(pass, value, g + byte, at + from, count);
+    }
+}
+
+static void mark_wanted(Pass *pass)
+{
+    for (int i = 0; i < pass->steps->n_steps; i++)
+        for (int k = 0; k < pass->steps->step[i].def->arity; k++)
+            pass->wanted[i] = pass->wanted[i] || leads_on(pass, pass->steps->step[i].arg[k]);
+}
+
+static bool backward_pass(FusedHook *fused, TensorContext *ctx, Tensor *dy, Tensor *const *full)
+{
+    Pass pass;
+    pass_init(&pass, &fused->steps, fused->spec.dtype);
+    for (int i = 0; i < fused->steps.n_leaves; i++)
+        pass.grad[i] = full[i] ? full[i]->data : NULL;
+    memcpy(pass.read, fused->read, sizeof pass.read);
+    pass.result_kept = fused->result != NULL;
+    mark_wanted(&pass);
+    Sweep sweep;
+    sweep_init(&sweep, fused->spec.ndim, fused->spec.shape, backward_body, &pass);
+    for (int i = 0; i < fused->steps.n_leaves; i++)
+        sweep_input(&sweep, fused->leaf[i], pass.dtype);
+    sweep_input(&sweep, fused->result, pass.dtype);
+    sweep_input(&sweep, dy, pass.dtype);
+    return sweep_run(ctx, &sweep);
+}
+
+/* The same by ops, one by one, while the gradient itself is recorded. */
+static bool backward_ops(FusedHook *fused, Scope *s, Tensor *dy, const bool *wants, Tensor **sum)
+{
+    const Steps *steps = &fused->steps;
+    Tensor *value[MOST_LEAVES + MOST_STEPS] = {NULL}, *grad[MOST_STEPS] = {NULL};
+    for (int i = 0; i < steps->n_leaves; i++)
+        value[i] = fused->leaf[i];
+    for (int i = 0; i < steps->n_steps; i++) {
+        const Step *step = &steps->step[i];
+        Tensor *in[2] = {value[step->arg[0]], step->def->arity == 2 ? value[step->arg[1]] : NULL};
+        if (fused->higher || (fused->read[i] && i < steps->n_steps - 1))
+            value[MOST_LEAVES + i] = s_op(s, (OpId)(step->def - op_defs), step->def->arity, in, NULL, 0);
+    }
+    if (!fused->higher)
+        value[MOST_LEAVES + steps->n_steps - 1] = fused->result;
+    grad[steps->n_steps - 1] = dy;
+    for (int i = steps->n_steps - 1; i >= 0; i--) {
+        const Step *step = &steps->step[i];
+        for (int k = 0; k < step->def->arity; k++) {
+            int arg = step->arg[k];
+            if (arg < MOST_LEAVES && !wants[arg])
+                continue;
+            Tensor *d = elementwise_gradient(s, step->def, k, value[step->arg[0]],
+                                             step->def->arity == 2 ? value[step->arg[1]] : NULL,
+                                             value[MOST_LEAVES + i], grad[i]);
+            if (!d)
+                return false;
+            if (arg >= MOST_LEAVES)
+                grad[arg - MOST_LEAVES] = d;
+            else
+                sum[arg] = sum[arg] ? s_add(s, sum[arg], d) : d;
+        }
+    }
+    return true;
+}
+
+static bool hook_gradient(GradHook *hook, TensorContext *ctx, Tensor *const *dy, const bool *wants, Tensor **dx)
+{
+    FusedHook *fused = (FusedHook *)hook;
+    Tensor *full[MOST_LEAVES] = {NULL};
+    Scope scope;
+    scope_init(&scope, ctx);
+    bool fine = true;
+    if (ctx->recording > 0) {
+        fine = backward_ops(fused, &scope, dy[0], wants, full);
+    } else {
+        for (int i = 0; i < fused->steps.n_leaves && fine; i++)
+            if (wants[i])
+                fine = (full[i] = scope_own(&scope, tensor_new(ctx, fused->spec.dtype, fused->spec.ndim,
+                                                               fused->spec.shape))) != NULL;
+        fine = fine && backward_pass(fused, ctx, dy[0], full);
+    }
+    for (int i = 0; i < fused->steps.n_leaves && fine; i++) {
+        if (!wants[i])
+            continue;
+        dx[i] = tensor_retain(s_sum_to(&scope, full[i], &fused->leaf_spec[i]));
+        fine = dx[i] != NULL;
+    }
+    scope_clear(&scope);
+    return fine;
+}
+
+/* ---- recording ---- */
+
+/* Which values a gradient reads: of each step by its row, and what these are made of. */
+static void find_read(FusedHook *fused, bool *leaf_read, bool *result_read)
+{
+    const Steps *steps = &fused->steps;
+    int last = steps->n_steps - 1;
+    *result_read = (steps->step[last].def->saves & SAVE_OUT(0)) != 0;
+    for (int i = last; i >= 0; i--) {
+        const Step *step = &steps->step[i];
+        bool made_again = fused->read[i];
+        if (step->def->saves & SAVE_OUT(0) && i < last)
+            made_again = fused->read[i] = true;
+        for (int k = 0; k < step->def->arity; k++) {
+            if (!made_again && !(step->def->saves & SAVE_IN(k)))
+                continue;
+            if (step->arg[k] < MOST_LEAVES)
+                leaf_read[step->arg[k]] = true;
+            else
+                fused->read[step->arg[k] - MOST_LEAVES] = true;
+        }
+    }
+    for (int i = 0; fused->higher && i < steps->n_leaves; i++)
+        leaf_read[i] = true;
+    fused->read[last] = *result_read;
+}
+
+static bool leads_anywhere(const Deferred *deferred)
+{
+    for (int i = 0; i < deferred->steps.n_leaves; i++)
+        if (deferred->leaf[i]->node)
+            return true;
+    return false;
+}
+
+static bool record(TensorContext *ctx, const Deferred *deferred, Tensor **result)
+{
+    FusedHook *fused = block_take(sizeof *fused);
+    if (!fused)
+        return error_set(&ctx->error, ERROR_memory, "", "no memory is left to record gradients");
+    *fused = (FusedHook){.hook = {"fused", hook_gradient, hook_release}, .steps = deferred->steps,
+                         .higher = ctx->recording > 1};
+    bool leaf_read[MOST_LEAVES] = {false}, result_read, fine = true;
+    spec_of(*result, &fused->spec);
+    find_read(fused, leaf_read, &result_read);
+    for (int i = 0; i < deferred->steps.n_leaves; i++) {
+        spec_of(deferred->leaf[i], &fused->leaf_spec[i]);
+        if (leaf_read[i])
+            fused->leaf[i] = tensor_retain(deferred->leaf[i]);
+    }
+    if (result_read) {
+        const Tensor *y = *result;
+        fused->result = tensor_view(ctx, y, y->ndim, y->shape, y->stride, 0);
+        fine = fused->result != NULL;
+    }
+    if (!fine) {
+        hook_release(&fused->hook);
+        return false;
+    }
+    return grad_hook_take(ctx, &fused->hook, deferred->steps.n_leaves, deferred->leaf, 1, result);
+}
+
+/* ---- computing ---- */
+
+/* What [deferred] stands for, as a tensor with data and, where gradients are recorded, a node. */
+static Tensor *compute(TensorContext *ctx, const Deferred *deferred, Dtype dtype, int ndim, const int64_t *shape)
+{
+    Tensor *result = tensor_new(ctx, dtype, ndim, shape);
+    if (!result)
+        return NULL;
+    Pass pass;
+    pass_init(&pass, &deferred->steps, dtype);
+    pass.out = result->data;
+    Sweep sweep;
+    sweep_init(&sweep, ndim, shape, forward_body, &pass);
+    for (int i = 0; i < deferred->steps.n_leaves; i++)
+        sweep_input(&sweep, deferred->leaf[i], dtype);
+    bool fine = sweep_run(ctx, &sweep);
+    if (fine && ctx->recording > 0 && leads_anywhere(deferred))
+        fine = record(ctx, deferred, &result);
+    if (!fine)
+        tensor_slot(&result, NULL);
+    return result;
+}
+
+bool tensor_settle(TensorContext *ctx, Tensor *tensor)
+{
+    Deferred *deferred = tensor->deferred;
+    if (!deferred)
+        return true;
+    Tensor *made = compute(ctx, deferred, (Dtype)tensor->dtype, tensor->ndim, tensor->shape);
+    if (!made)
+        return false;
+    tensor->deferred = NULL;
+    tensor_take_contents(tensor, made);
+    deferred_free(deferred);
+    return true;
+}
+
+bool op_call_fused(TensorContext *ctx, const OpDef *def, int n_in, Tensor *const *in, const Attr *attr, Tensor **out,
+                   int *n_out)
+{
+    bool waiting = false, defer = ctx->defer;
+    ctx->defer = false;
+    for (int i = 0; i < n_in; i++)
+        waiting = waiting || (in[i] && in[i]->deferred);
+    if (waiting || defer) {
+        OpCall call = {.ctx = ctx, .def = def, .n_in = n_in, .in = in, .attr = attr, .n_out = 1};
+        out[0] = def->elementwise >= 0 ? put_off(&call) : NULL;
+        *n_out = 1;
+        if (out[0] && (defer || tensor_settle(ctx, out[0])))
+            return true;
+        if (out[0]) {
+            tensor_slot(&out[0], NULL);
+            return false;
+        }
+        for (int i = 0; i < n_in; i++)
+            if (in[i] && !tensor_settle(ctx, in[i]))
+                return false;
+    }
+    return op_call(ctx, def, n_in, in, attr, out, n_out);
+}
