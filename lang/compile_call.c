@@ -73,7 +73,7 @@ static void site_arguments(Fn *fn, int site_index, Arguments arguments, int extr
     }
 }
 
-/* [fused]: an elementwise op is called, so that what they give may be put off. */
+/* [fused]: what they give may be put off. */
 static void arguments_to(Fn *fn, Arguments arguments, bool fused)
 {
     for (int i = 0; i < arguments.count; i++) {
@@ -86,13 +86,13 @@ static void arguments_to(Fn *fn, Arguments arguments, bool fused)
     }
 }
 
-/* The name of an elementwise op that nothing in this function hides; what it means is seen when it is called. */
-static bool means_elementwise(Fn *fn, const Node *callee)
+/* The name of an op that gains by it and that nothing in this function hides; what it means is seen when it is called. */
+static bool names_fused_op(Fn *fn, const Node *callee)
 {
     if (callee->kind != NODE_NAME)
         return false;
     const OpDef *def = op_find(callee->name);
-    return def && op_is_elementwise(def) && resolve(fn, compile_name(fn->c, callee->name), callee->span).kind == NAME_GLOBAL;
+    return def && op_is_fused(def) && resolve(fn, compile_name(fn->c, callee->name), callee->span).kind == NAME_GLOBAL;
 }
 
 static void note_arguments(Fn *fn, int32_t pc, Arguments arguments, int first)
@@ -169,7 +169,7 @@ static int plain_call(Fn *fn, Node *callee, Node *piped, Arguments arguments, in
                 in_place = false;
                 a = temp(fn);
             }
-    bool fused = is_plain(arguments) && means_elementwise(fn, callee);
+    bool fused = is_plain(arguments) && names_fused_op(fn, callee);
     if (piped) {
         temp(fn);
         expr(fn, piped, a + 1);

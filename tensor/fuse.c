@@ -2,7 +2,8 @@
 /* Expressions of elementwise ops in one pass. A call may be put off: its result has a shape and a dtype but no data,
    only the steps that make it. The op that takes it next either adds a step or has it computed first. Then one walk
    over the leaves does all steps in blocks that stay in the cache, by the same kernels on the same elements as the ops
-   one by one: the values have the same bits. The gradient is one walk too, which makes the values between again.
+   one by one: the values have the same bits. A sum or mean over all of them takes them as they are made. The gradient
+   is one walk too, which makes the values between again.
 
    Invariants: a put-off tensor is seen by op_call_fused and tensor_settle only; every step has the shape of the whole
    result, so that only leaves are broadcast; each step is read once, by a later one. */
@@ -11,6 +12,7 @@
 
 #include "core.h"
 #include "elementwise.h"
+#include "reduce.h"
 #include "sweep.h"
 
 #define FUSE_FROM 4096        /* elements: below, an op costs little more than its call */
@@ -50,6 +52,11 @@ static bool is_fusable(const OpDef *def)
     if (def->elementwise < 0 || def->mode != MODE_DIFF)
         return false;
     return def->arity == 2 || !unary_needs_libm(def->elementwise);
+}
+
+bool op_is_fused(const OpDef *def)
+{
+    return is_fusable(def) || def == op_def(OP_sum) || def == op_def(OP_mean);
 }
 
 /* The row that is run instead: x^2 is square(x), as in binary_run. NULL: x^0.5 and x^-1, which have a second way. */
@@ -349,10 +356,10 @@ static bool backward_ops(FusedHook *fused, Scope *s, Tensor *dy, const bool *wan
     for (int i = 0; i < steps->n_steps; i++) {
         const Step *step = &steps->step[i];
         Tensor *in[2] = {value[step->arg[0]], step->def->arity == 2 ? value[step->arg[1]] : NULL};
-        if (fused->higher || (fused->read[i] && i < steps->n_steps - 1))
+        if (fused->higher || fused->read[i])
             value[MOST_LEAVES + i] = s_op(s, (OpId)(step->def - op_defs), step->def->arity, in, NULL, 0);
     }
-    if (!fused->higher)
+    if (!fused->higher && fused->result)
         value[MOST_LEAVES + steps->n_steps - 1] = fused->result;
     grad[steps->n_steps - 1] = dy;
     for (int i = steps->n_steps - 1; i >= 0; i--) {
@@ -404,15 +411,15 @@ static bool hook_gradient(GradHook *hook, TensorContext *ctx, Tensor *const *dy,
 /* ---- recording ---- */
 
 /* Which values a gradient reads: of each step by its row, and what these are made of. */
-static void find_read(FusedHook *fused, bool *leaf_read, bool *result_read)
+static void find_read(FusedHook *fused, bool kept, bool *leaf_read, bool *result_read)
 {
     const Steps *steps = &fused->steps;
     int last = steps->n_steps - 1;
-    *result_read = (steps->step[last].def->saves & SAVE_OUT(0)) != 0;
+    *result_read = kept && (steps->step[last].def->saves & SAVE_OUT(0)) != 0;
     for (int i = last; i >= 0; i--) {
         const Step *step = &steps->step[i];
         bool made_again = fused->read[i];
-        if (step->def->saves & SAVE_OUT(0) && i < last)
+        if (step->def->saves & SAVE_OUT(0) && !(kept && i == last))
             made_again = fused->read[i] = true;
         for (int k = 0; k < step->def->arity; k++) {
             if (!made_again && !(step->def->saves & SAVE_IN(k)))
@@ -425,7 +432,6 @@ static void find_read(FusedHook *fused, bool *leaf_read, bool *result_read)
     }
     for (int i = 0; fused->higher && i < steps->n_leaves; i++)
         leaf_read[i] = true;
-    fused->read[last] = *result_read;
 }
 
 static bool leads_anywhere(const Deferred *deferred)
@@ -436,7 +442,8 @@ static bool leads_anywhere(const Deferred *deferred)
     return false;
 }
 
-static bool record(TensorContext *ctx, const Deferred *deferred, Tensor **result)
+/* [kept]: the result has data, which the gradient may read. */
+static bool record(TensorContext *ctx, const Deferred *deferred, bool kept, Tensor **result)
 {
     FusedHook *fused = block_take(sizeof *fused);
     if (!fused)
@@ -445,7 +452,7 @@ static bool record(TensorContext *ctx, const Deferred *deferred, Tensor **result
                          .higher = ctx->recording > 1};
     bool leaf_read[MOST_LEAVES] = {false}, result_read, fine = true;
     spec_of(*result, &fused->spec);
-    find_read(fused, leaf_read, &result_read);
+    find_read(fused, kept, leaf_read, &result_read);
     for (int i = 0; i < deferred->steps.n_leaves; i++) {
         spec_of(deferred->leaf[i], &fused->leaf_spec[i]);
         if (leaf_read[i])
@@ -480,7 +487,7 @@ static Tensor *compute(TensorContext *ctx, const Deferred *deferred, Dtype dtype
         sweep_input(&sweep, deferred->leaf[i], dtype);
     bool fine = sweep_run(ctx, &sweep);
     if (fine && ctx->recording > 0 && leads_anywhere(deferred))
-        fine = record(ctx, deferred, &result);
+        fine = record(ctx, deferred, true, &result);
     if (!fine)
         tensor_slot(&result, NULL);
     return result;
@@ -500,6 +507,66 @@ bool tensor_settle(TensorContext *ctx, Tensor *tensor)
     return true;
 }
 
+/* ---- sums ---- */
+
+typedef struct Making { const Sweep *sweep; const Pass *pass; } Making;
+
+static void make_values(void *arg, int64_t at, int64_t n, void *to)
+{
+    const Making *making = arg;
+    Pass pass = *making->pass;
+    pass.out = (char *)to - at * (int64_t)pass.size;
+    sweep_part(making->sweep, at, n, &pass);
+}
+
+/* A sum or mean over all axes takes the values as they are made: they are written nowhere. */
+static bool can_sum(const OpCall *call)
+{
+    bool sum = call->def == op_def(OP_sum) || call->def == op_def(OP_mean);
+    return sum && call->attr[0].none && call->in[0]->deferred && !call->ctx->meta;
+}
+
+static bool record_sum(OpCall *call, const Deferred *deferred)
+{
+    TensorContext *ctx = call->ctx;
+    const Tensor *late = call->in[0];
+    Tensor *between = tensor_blank(ctx, (Dtype)late->dtype, late->ndim, late->shape);
+    bool fine = between && record(ctx, deferred, false, &between);
+    OpCall sum = *call;
+    sum.in = &between;
+    fine = fine && tape_record(&sum);
+    call->out[0] = sum.out[0];
+    tensor_release(between);
+    return fine;
+}
+
+static bool sum_fused(OpCall *call)
+{
+    TensorContext *ctx = call->ctx;
+    const Tensor *late = call->in[0];
+    const Deferred *deferred = late->deferred;
+    if (!call->def->shape(call))
+        return false;
+    const TensorSpec *spec = &call->spec[0];
+    call->out[0] = tensor_new(ctx, spec->dtype, spec->ndim, spec->shape);
+    if (!call->out[0])
+        return false;
+    Pass pass;
+    pass_init(&pass, &deferred->steps, spec->dtype);
+    Sweep sweep;
+    sweep_init(&sweep, late->ndim, late->shape, forward_body, NULL);
+    for (int i = 0; i < deferred->steps.n_leaves; i++)
+        sweep_input(&sweep, deferred->leaf[i], spec->dtype);
+    Making making = {&sweep, &pass};
+    bool fine = sweep_begin(ctx, &sweep) && reduce_made(call, tensor_size(late), make_values, &making);
+    sweep_end(&sweep);
+    if (fine && ctx->recording > 0 && leads_anywhere(deferred))
+        fine = record_sum(call, deferred);
+    if (!fine)
+        tensor_slot(&call->out[0], NULL);
+    return fine;
+}
+
 bool op_call_fused(TensorContext *ctx, const OpDef *def, int n_in, Tensor *const *in, const Attr *attr, Tensor **out,
                    int *n_out)
 {
@@ -509,6 +576,12 @@ bool op_call_fused(TensorContext *ctx, const OpDef *def, int n_in, Tensor *const
         waiting = waiting || (in[i] && in[i]->deferred);
     if (waiting || defer) {
         OpCall call = {.ctx = ctx, .def = def, .n_in = n_in, .in = in, .attr = attr, .n_out = 1};
+        if (waiting && can_sum(&call)) {
+            bool fine = sum_fused(&call);
+            out[0] = call.out[0];
+            *n_out = 1;
+            return fine;
+        }
         out[0] = def->elementwise >= 0 ? put_off(&call) : NULL;
         *n_out = 1;
         if (out[0] && (defer || tensor_settle(ctx, out[0])))

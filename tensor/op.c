@@ -153,11 +153,6 @@ const char *op_example(const OpDef *def)
     return def->example;
 }
 
-bool op_is_elementwise(const OpDef *def)
-{
-    return def->elementwise >= 0;
-}
-
 /* ---- calling ---- */
 
 static void release_outputs(OpCall *call)

@@ -8,6 +8,7 @@
 
 #include "kernels.h"
 #include "op.h"
+#include "reduce.h"
 #include "rows.h"
 
 #define TILE 32768            /* elements of a task */
@@ -19,7 +20,9 @@ typedef struct Pass {
     const Kernels *kernels;
     Reduction reduction;
     Dtype dtype;              /* of x */
-    const char *x;
+    const char *x;            /* NULL: [make] gives each tile */
+    MakeValues *make;
+    void *arg;
     char *acc;                /* f64 or i64: [outer, tiles, inner] */
     int64_t outer, length, inner;
     int64_t tile, tiles;      /* of the reduced axis */
@@ -30,9 +33,23 @@ typedef struct Pass {
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
 
+/* Values that lie nowhere: made for a tile, and gone after it. */
+static void made_task(void *arg, int64_t tile)
+{
+    const Pass *p = arg;
+    _Alignas(64) char x[TILE * 8];
+    int64_t from = tile * p->tile, n = p->length - from < p->tile ? p->length - from : p->tile;
+    p->make(p->arg, from, n, x);
+    p->kernels->reduce_rows[p->reduction][p->dtype](1, n, x, p->acc + tile * 8);
+}
+
 static void pass_task(void *arg, int64_t task)
 {
     const Pass *p = arg;
+    if (p->make) {
+        made_task(arg, task);
+        return;
+    }
     int64_t column = task % p->widths * p->width, tile = task / p->widths % p->tiles;
     int64_t first = task / p->widths / p->tiles * p->group, size = (int64_t)dtype_size(p->dtype);
     int64_t last = first + p->group < p->outer ? first + p->group : p->outer;
@@ -166,6 +183,16 @@ static bool run_reduction(OpCall *call, Reduction reduction, Tensor *x, bool mea
     scratch_release(acc);
     tensor_release(dense);
     return ok;
+}
+
+bool reduce_made(OpCall *call, int64_t size, MakeValues *make, void *arg)
+{
+    double sum = 0;
+    Pass pass = { .kernels = kernels(), .reduction = REDUCE_SUM, .dtype = call->spec[0].dtype, .make = make, .arg = arg,
+                  .acc = (char *)&sum, .outer = 1, .length = size, .inner = 1 };
+    if (size > 0 && !run_pass(call->ctx, &pass)) return false;
+    store_results(call->out[0], (char *)&sum, true, call->def == &op_defs[OP_mean] ? (double)size : 1.0);
+    return true;
 }
 
 /* ---- shape rules ---- */

@@ -169,7 +169,7 @@ static const void *block_of(const Sweep *s, int k, int64_t at, int64_t n, SweepB
     return buffers->value[k];
 }
 
-static void run_range(const Sweep *s, int64_t at, int64_t end)
+static void run_range(const Sweep *s, int64_t at, int64_t end, void *arg)
 {
     SweepBuffers buffers;
     const void *in[SWEEP_MAX_IN];
@@ -189,7 +189,7 @@ static void run_range(const Sweep *s, int64_t at, int64_t end)
         if (!direct && n > SWEEP_BLOCK) n = SWEEP_BLOCK;
         if (walked && inner >= LONG_RUN && n > inner - at % inner) n = inner - at % inner;
         for (int k = 0; k < s->n_in; k++) in[k] = block_of(s, k, at, n, &buffers);
-        s->body(s->arg, at, n, in);
+        s->body(arg, at, n, in);
         at += n;
     }
 }
@@ -198,7 +198,7 @@ static void run_task(void *arg, int64_t task)
 {
     const Sweep *s = arg;
     int64_t at = task * SWEEP_CHUNK, end = at + SWEEP_CHUNK;
-    run_range(s, at, end < s->size ? end : s->size);
+    run_range(s, at, end < s->size ? end : s->size, s->arg);
 }
 
 /* Large inputs whose last axis does not lie in one piece (transposes) are copied first: a copy goes in tiles, a gather
@@ -220,10 +220,9 @@ static bool straighten(TensorContext *ctx, Sweep *s)
 
 static bool run_all(TensorContext *ctx, Sweep *sweep)
 {
-    merge_axes(sweep);
     if (sweep->size > SWEEP_CHUNK)
         return pool_run(ctx, (sweep->size + SWEEP_CHUNK - 1) / SWEEP_CHUNK, run_task, sweep);
-    run_range(sweep, 0, sweep->size);
+    run_range(sweep, 0, sweep->size, sweep->arg);
     return true;
 }
 
@@ -247,7 +246,21 @@ static bool run_small(const Sweep *s)
 bool sweep_run(TensorContext *ctx, Sweep *sweep)
 {
     if (sweep->size == 0 || run_small(sweep)) return true;
-    bool ok = straighten(ctx, sweep) && run_all(ctx, sweep);
-    for (int k = 0; k < sweep->n_in; k++) tensor_release(sweep->in[k].copy);
+    bool ok = sweep_begin(ctx, sweep) && run_all(ctx, sweep);
+    sweep_end(sweep);
     return ok;
+}
+
+bool sweep_begin(TensorContext *ctx, Sweep *sweep)
+{
+    if (!straighten(ctx, sweep)) return false;
+    merge_axes(sweep);
+    return true;
+}
+
+void sweep_part(const Sweep *sweep, int64_t at, int64_t n, void *arg) { run_range(sweep, at, at + n, arg); }
+
+void sweep_end(Sweep *sweep)
+{
+    for (int k = 0; k < sweep->n_in; k++) tensor_release(sweep->in[k].copy);
 }

@@ -41,4 +41,9 @@ void sweep_init(Sweep *sweep, int ndim, const int64_t *shape, SweepBody *body, v
 void sweep_input(Sweep *sweep, const Tensor *tensor, Dtype to);      /* NULL: absent */
 bool sweep_run(TensorContext *ctx, Sweep *sweep);                    /* false: interrupted, or no memory */
 
+/* The same in parts, in any order and on any thread, between a begin (false: no memory) and an end. */
+bool sweep_begin(TensorContext *ctx, Sweep *sweep);
+void sweep_part(const Sweep *sweep, int64_t at, int64_t n, void *arg);       /* the body gets this arg */
+void sweep_end(Sweep *sweep);
+
 #endif

@@ -211,7 +211,7 @@ bool op_call(TensorContext *context, const OpDef *def, int n_in, Tensor *const *
 bool op_call_fused(TensorContext *context, const OpDef *def, int n_in, Tensor *const *in, const Attr *attr,
                    Tensor **out, int *n_out);
 bool tensor_settle(TensorContext *context, Tensor *tensor);      /* makes the data of a result that was put off */
-bool op_is_elementwise(const OpDef *def);                        /* a UNARY or BINARY row */
+bool op_is_fused(const OpDef *def);                              /* a row that gains by inputs that were put off */
 
 /* ---- gradients ---- */
 /* Opens a level of recording; each begin is paired with one end, on errors too. */

@@ -21,6 +21,8 @@ typedef struct Expression {
     int arg[MOST_NODES][2];
 } Expression;
 
+static const OpDef *ending;   /* a sum or mean behind it; NULL: none */
+
 static int arity(const OpDef *def) { return op_signature(def)->count; }
 
 static int call(Expression *e, const OpDef *op, int a, int b)
@@ -53,7 +55,7 @@ static Tensor *evaluate(const Expression *e, Tensor *const *leaf, bool fused, in
         value[i] = leaf[i];
     for (int i = LEAVES; i < e->n && fine; i++) {
         Tensor *in[2] = {value[e->arg[i][0]], value[e->arg[i][1]]};
-        ctx.defer = fused && i < e->n - 1 && reads[i] == 1;
+        ctx.defer = fused && (i < e->n - 1 ? reads[i] == 1 : ending != NULL);
         fine = fused ? op_call_fused(&ctx, e->op[i], arity(e->op[i]), in, NULL, &value[i], &n_out)
                      : op_call(&ctx, e->op[i], arity(e->op[i]), in, NULL, &value[i], &n_out);
         if (fine && value[i]->deferred)
@@ -61,7 +63,14 @@ static Tensor *evaluate(const Expression *e, Tensor *const *leaf, bool fused, in
     }
     for (int i = LEAVES; i < e->n - 1; i++)
         tensor_release(value[i]);
-    return fine ? value[e->n - 1] : NULL;
+    Tensor *last = fine ? value[e->n - 1] : NULL, *sum = NULL;
+    if (!ending || !last)
+        return last;
+    Attr all[2] = {{.none = true}, {.b = false}};
+    fine = fused ? op_call_fused(&ctx, ending, 1, &last, all, &sum, &n_out)
+                 : op_call(&ctx, ending, 1, &last, all, &sum, &n_out);
+    tensor_release(last);
+    return fine ? sum : NULL;
 }
 
 static bool same_bits(const Tensor *a, const Tensor *b)
@@ -91,7 +100,7 @@ static bool gradients(const Expression *e, Tensor *const *leaf, bool fused, int 
     if (order == 1) {
         Tensor *y = scope_own(&s, evaluate(e, inner, fused, &deferred));
         Tensor *seed = scope_own(&s, tensor_detach(&ctx, leaf[1]));
-        fine = y && seed && grad_backward(&ctx, 1, &y, &seed, LEAVES, inner, grads);
+        fine = y && seed && grad_backward(&ctx, 1, &y, ending ? NULL : &seed, LEAVES, inner, grads);
     } else {
         fine = gradients(e, inner, fused, order - 1, first);
         Tensor *sum = NULL;
@@ -187,12 +196,12 @@ static void test_row(const OpDef *row, Tensor *const *leaf)
         first = first && same_gradients(&e, leaf, 1);
         second = second && same_gradients(&e, leaf, 2);
     }
-    tap_ok(ctx.error.kind == ERROR_NONE && values && deferred > 0, "%s, %s: values", op_name(row),
-           dtype_name((Dtype)leaf[0]->dtype));
+    const char *end = ending ? op_name(ending) : "values", *dtype = dtype_name((Dtype)leaf[0]->dtype);
+    tap_ok(ctx.error.kind == ERROR_NONE && values && deferred > 0, "%s, %s, %s", op_name(row), dtype, end);
     if (ctx.error.kind != ERROR_NONE)
         tap_note("%s", ctx.error.message);
-    tap_ok(first, "%s, %s: gradients", op_name(row), dtype_name((Dtype)leaf[0]->dtype));
-    tap_ok(second, "%s, %s: second gradients", op_name(row), dtype_name((Dtype)leaf[0]->dtype));
+    tap_ok(first, "%s, %s, %s: gradients", op_name(row), dtype, end);
+    tap_ok(second, "%s, %s, %s: second gradients", op_name(row), dtype, end);
     error_clear(&ctx.error);
 }
 
@@ -213,6 +222,24 @@ static void test_random(Tensor *const *leaf)
     }
     tap_ok(same && deferred > 300, "300 trees at random, %d results put off, %s", deferred,
            dtype_name((Dtype)leaf[0]->dtype));
+}
+
+/* Longer than one tile, and not a multiple of it. */
+static void test_long_sum(Dtype dtype)
+{
+    Tensor *leaf[LEAVES];
+    for (int i = 0; i < LEAVES; i++)
+        leaf[i] = random_tensor(dtype, 2, 333, i == 1 ? 1 : 777);
+    Expression e;
+    int deferred = 0;
+    begin(&e);
+    call(&e, op_def(OP_tanh), call(&e, op_def(OP_mul), 0, 1), 0);
+    ending = op_def(OP_sum);
+    bool same = same_value(&e, leaf, &deferred) && same_gradients(&e, leaf, 1);
+    ending = NULL;
+    tap_ok(same && deferred == 2, "a long sum, %s", dtype_name(dtype));
+    for (int i = 0; i < LEAVES; i++)
+        tensor_release(leaf[i]);
 }
 
 static void test_interrupt(Tensor *const *leaf)
@@ -270,8 +297,13 @@ int main(void)
             bool float_row = row->element == ELEMENT_FLOAT || row->element == ELEMENT_ARITH || row->element == ELEMENT_SAME;
             if (float_row && row->mode == MODE_DIFF)
                 test_row(row, leaf);
+            ending = op_def(i % 2 ? OP_sum : OP_mean);
+            if (float_row && row->mode == MODE_DIFF)
+                test_row(row, leaf);
+            ending = NULL;
         }
         test_random(leaf);
+        test_long_sum((Dtype)leaf[0]->dtype);
         test_interrupt(leaf);
         test_refusals(leaf);
         for (int i = 0; i < LEAVES; i++)
