@@ -189,9 +189,10 @@ static void display(Progress *p, const Line *line)
     if (!plain.failed && !html.failed) {
         plain.at[--plain.length] = '\0';
         DisplayForm form[] = {{"text/plain", plain.at, plain.length}, {"text/html", html.at, html.length}};
+        int count = config->forms && strstr(config->forms, "text/html") ? 2 : 1;
         bool update = first->place != 0;
         if (!update) first->place = ++vm_native_state(p->vm)->n_places;
-        config->display(config->user, &(Display){.count = 2, .form = form, .id = first->place, .update = update});
+        config->display(config->user, &(Display){.count = count, .form = form, .id = first->place, .update = update});
     }
     text_free(&plain);
     text_free(&html);

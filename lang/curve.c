@@ -18,7 +18,6 @@ void curve_add(Curve *curve, double value)
 {
     if (curve->per == 0) curve->per = 1;
     curve->sum += value;
-    curve->last = value;
     if (++curve->gathered < curve->per) return;
     curve->y[curve->count++] = curve->sum / (double)curve->per;
     curve->sum = 0;

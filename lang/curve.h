@@ -12,7 +12,6 @@ typedef struct Curve {
     int count;
     int64_t per, gathered;
     double sum;               /* of the values gathered for the next point */
-    double last;              /* the last value, as it came */
     double y[CURVE_POINTS];
 } Curve;
 

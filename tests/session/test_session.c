@@ -135,6 +135,66 @@ static void test_display_names(void)
     session_free(s);
 }
 
+/* ---- progress ---- */
+
+typedef struct Told {
+    int displays, id, wrong;  /* wrong: an update of something else, or a first one that is no first one */
+    char text[1000], html[8000], first[200];
+} Told;
+
+static void on_told_display(void *user, const Display *display)
+{
+    Told *told = user;
+    told->wrong += told->displays == 0 ? display->update : !display->update || display->id != told->id;
+    told->id = display->id;
+    snprintf(told->text, sizeof told->text, "%s", display->form[0].data);
+    snprintf(told->html, sizeof told->html, "%s", display->count > 1 ? display->form[1].data : "");
+    if (told->displays++ == 0) snprintf(told->first, sizeof told->first, "%s", told->text);
+}
+
+static void expect_told(Told *told, const char *code, const char *text, const char *html, const char *error)
+{
+    SessionConfig config = {.user = told, .output = output, .width = 80, .display = on_told_display, .forms = "text/html"};
+    EvalResult result;
+    Session *s = session_new(&config);
+    *told = (Told){0};
+    session_eval(s, "<test>", code, strlen(code), EVAL_SCRIPT, &result);
+    bool fine = told->displays > 0 && told->wrong == 0 && strstr(told->text, text) && strstr(told->html, html) &&
+                strcmp(result.error_kind ? result.error_kind : "", error) == 0;
+    if (!tap_ok(fine, "progress as displays: %.60s", code))
+        tap_note("%d, %d wrong, %s: %s; %s", told->displays, told->wrong, result.error_kind, told->text, told->html);
+    eval_result_clear(&result);
+    session_free(s);
+}
+
+/* A front end without bars of its own gets displays that take their own place. */
+static void test_progress(void)
+{
+    Told told;
+    expect_told(&told, "for x in progress([1, 2, 3], \"<b>\") { report(loss=0.5) }", "<b> 3/3  ",
+                "&lt;b&gt; 3/3 <progress max=\"3\" value=\"3\"></progress> ", "");
+    tap_ok(strcmp(told.first, "<b> 0/3  0:00") == 0 && strstr(told.text, "0:00  loss 0.5"), "the first and the last line");
+    expect_told(&told, "for e in progress(0..3, \"outer\") { for x in progress(0..1000, \"inner\") { sleep(0.0001) } }",
+                "outer 3/3", "outer 3/3", "");
+    double most = 3 + 10 * 2;
+    tap_ok(told.displays >= 3 && told.displays <= most && !strstr(told.text, "inner"), "at most ten a second, and what is over is gone");
+    expect_told(&told, "for e in progress(0..3, \"outer\") { for x in progress(0..9, \"inner\") { [1][e + x] } }",
+                "outer 0/3  0:00  stopped\ninner 1/9", "stopped</div></div>", "index");
+    expect_told(&told, "for e in progress(0..2) { try { for x in progress(0..9, \"inner\") { throw x } } catch e { 1 } }", "2/2", "", "");
+    tap_ok(!strstr(told.text, "inner"), "what failed and was caught is not told at the end");
+    expect_told(&told, "for x in progress(0..40, curve=true) { report(acc=x * 1.0, loss=1 / (1 + x)) }", "        1 \xE2",
+                "<path fill=\"none\"", "");
+    expect_told(&told, "for x in progress(0..1000, curve=\"acc\") { report(loss=1, acc=if x < 5 { nan } else { x }) }", "    997.5 \xE2",
+                "\" d=\"M", "");
+    expect_told(&told, "for x in progress(0..2, curve=true) { report(name=\"x\") }", "2/2", "2/2", "");
+    expect_told(&told, "for x in progress([1, 2], total=4) { if x == 1 { break } }", "0/4", "", "");
+    tap_ok(!strstr(told.text, "stopped"), "a break is no failure");
+    Session *s = session_new(&(SessionConfig){.output = output, .width = 80});
+    expect(s, "progress([1], curve=3)", "[type]");
+    expect(s, "fold(progress([1, 2], curve=true), 0, (a, b) -> a + b)", "3");
+    session_free(s);
+}
+
 static void test_forms(void)
 {
     SessionConfig config = {.output = output, .width = 80, .display = on_display,
@@ -559,6 +619,7 @@ int main(void)
     test_eval();
     test_display();
     test_display_names();
+    test_progress();
     test_forms();
     test_notebook();
     test_interrupt();
