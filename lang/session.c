@@ -439,7 +439,7 @@ static Parse *open_script(Session *session, const char *path, EvalResult *result
 {
     Vm *vm = session->vm;
     size_t length;
-    begin_evaluation(session, result);
+    begin_evaluation(session, EVAL_SCRIPT, result);
     const char *embedded = access(path, F_OK) == 0 ? NULL : session_embedded(path, &length);
     char *text = embedded ? NULL : module_read(vm, path, &length);
     if (!text && !embedded) {
