@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Chooses the kernel table for this processor. KERNELS_X86 says that the build made three of them. */
-#include "kernels.h"
-
+/* Chooses the kernel tables for this processor. KERNELS_X86 says that the build made three of each. */
+#include "blocks.h"
 #include "core.h"
+#include "kernels.h"
 
 #ifdef KERNELS_X86
 extern const Kernels kernels_sse2, kernels_avx2, kernels_avx512;
@@ -14,8 +14,22 @@ const Kernels *kernels(void)
     };
     return by_level[cpu_level()];
 }
+
+extern const BlockKernels kernels_blocks_sse2, kernels_blocks_avx2, kernels_blocks_avx512;
+
+const BlockKernels *block_kernels(void)
+{
+    static const BlockKernels *const by_level[] = {
+        [CPU_BASE] = &kernels_blocks_sse2, [CPU_AVX2] = &kernels_blocks_avx2, [CPU_AVX512] = &kernels_blocks_avx512,
+    };
+    return by_level[cpu_level()];
+}
 #else
 extern const Kernels kernels_plain;
 
 const Kernels *kernels(void) { return &kernels_plain; }
+
+extern const BlockKernels kernels_blocks_plain;
+
+const BlockKernels *block_kernels(void) { return &kernels_blocks_plain; }
 #endif

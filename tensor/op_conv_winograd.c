@@ -12,7 +12,7 @@
 #include "op_conv.h"
 #include "winograd.h"
 
-#define LANES WINOGRAD_LANES
+#define LANES BLOCK_LANES
 #define PLACES WINOGRAD_PLACES
 #define CHUNK_FLOATS (384 << 10)      /* of transformed tiles: about what the second-level cache holds */
 #define CHUNK_TILES 48                /* but no fewer, or the weight is read too often */
@@ -29,6 +29,7 @@ typedef struct Winograd {
     int64_t down, across;             /* tiles of an image */
     bool turned;                      /* the weight is read as the gradient by the input reads it */
     const WinogradKernels *kernels;
+    const BlockKernels *blocks;
     Tensor *x, *weight, *bias, *dy;   /* dense f32, owned; NULL where not needed */
     float *transformed;               /* the weight, [group][36][channels in][channels out]; or the sums of its gradient */
     float *taps;                      /* [group][channel][9][channels]: the weight, the last axis in whole vectors */
@@ -94,6 +95,7 @@ static void plan(Winograd *v)
     v->down = ceil_div(v->out_height, 4);
     v->across = ceil_div(v->out_width, 4);
     v->kernels = winograd_kernels();
+    v->blocks = block_kernels();
     int64_t image = v->down * v->across, all = v->images * image, share = ceil_div(all, 8);
     int64_t tiles = CHUNK_FLOATS / (PLACES * LANES * (v->from_blocks + v->to_blocks));
     tiles = tiles < CHUNK_TILES ? CHUNK_TILES : tiles;
@@ -220,7 +222,7 @@ static void read_tiles(const Winograd *v, const Work *w, const Chunk *c, const S
         for (int64_t block = 0; block < blocks; block++) {
             int64_t channel = ((c->first + i) * v->groups + group) * s->channels + s->first + block * LANES;
             int64_t count = s->count - block * LANES < LANES ? s->count - block * LANES : LANES;
-            v->kernels->gather(count, (last - first) * s->width, s->data + channel * plane + first * s->width, plane,
+            v->blocks->gather(count, (last - first) * s->width, s->data + channel * plane + first * s->width, plane,
                                w->lines);
             for (int64_t row = 0; row < c->rows; row++) {
                 WinogradRow r = {last - first, s->width, (c->row + row) * 4 - s->top - first, -s->left, v->across};
@@ -242,7 +244,7 @@ static void write_tiles(const Winograd *v, const Work *w, const Chunk *c, int64_
                 v->kernels->output(&r, w->to + (block * c->tiles + (i * c->rows + row) * v->across) * LANES, step,
                                    w->lines);
             }
-            v->kernels->scatter(count, height * v->out_width, w->lines, v->bias ? floats_of(v->bias) + channel : NULL,
+            v->blocks->scatter(count, height * v->out_width, w->lines, v->bias ? floats_of(v->bias) + channel : NULL,
                                 v->out + ((c->first + i) * v->groups * v->to + channel) * plane + first * v->out_width,
                                 plane);
         }
@@ -267,8 +269,8 @@ static void weight_task(void *arg, int64_t task)
         for (int64_t tap = 0; tap < 9; tap++)
             taps[tap * wide + o] = weight[(v->turned ? k * v->to + o : o * v->from + k) * 9 + tap];
     for (int64_t block = 0; block < v->to_blocks; block++) {
-        int64_t panel = block / WINOGRAD_PANEL * WINOGRAD_PANEL;
-        int64_t in_panel = v->to_blocks - panel < WINOGRAD_PANEL ? v->to_blocks - panel : WINOGRAD_PANEL;
+        int64_t panel = block / BLOCK_PANEL * BLOCK_PANEL;
+        int64_t in_panel = v->to_blocks - panel < BLOCK_PANEL ? v->to_blocks - panel : BLOCK_PANEL;
         v->kernels->weight(taps + block * LANES, wide, v->turned,
                            to + (panel * rows + k * in_panel + block - panel) * LANES, place_floats(v));
     }
@@ -298,9 +300,9 @@ static void forward_task(void *arg, int64_t task)
         read_tiles(v, &w, &c, &side, group, w.from);
         for (int64_t place = 0; place < PLACES; place++) {
             const float *weight = v->transformed + (group * PLACES + place) * place_floats(v);
-            for (int64_t panel = 0; panel < v->to_blocks; panel += WINOGRAD_PANEL) {
-                int64_t wide = v->to_blocks - panel < WINOGRAD_PANEL ? v->to_blocks - panel : WINOGRAD_PANEL;
-                v->kernels->product(c.tiles, v->from_blocks, w.from + place * from_step, wide,
+            for (int64_t panel = 0; panel < v->to_blocks; panel += BLOCK_PANEL) {
+                int64_t wide = v->to_blocks - panel < BLOCK_PANEL ? v->to_blocks - panel : BLOCK_PANEL;
+                v->blocks->product(c.tiles, v->from_blocks, w.from + place * from_step, wide,
                                     weight + panel * rows * LANES, w.to + place * to_step + panel * c.tiles * LANES);
             }
         }
@@ -337,10 +339,10 @@ static void chunk_grad(const Winograd *v, const Work *w, const Chunk *c, int64_t
 {
     int64_t block = c->tiles * LANES, wide = v->to_blocks * LANES;
     for (int64_t place = 0; place < PLACES; place++, sums += place_floats(v))
-        for (int64_t panel = 0; panel < v->to_blocks; panel += WINOGRAD_PANEL) {
-            int64_t vectors = v->to_blocks - panel < WINOGRAD_PANEL ? v->to_blocks - panel : WINOGRAD_PANEL;
+        for (int64_t panel = 0; panel < v->to_blocks; panel += BLOCK_PANEL) {
+            int64_t vectors = v->to_blocks - panel < BLOCK_PANEL ? v->to_blocks - panel : BLOCK_PANEL;
             for (int64_t from = 0; from < blocks; from++)
-                v->kernels->product_grad(c->tiles, w->from + (place * blocks + from) * block, vectors,
+                v->blocks->product_grad(c->tiles, w->from + (place * blocks + from) * block, vectors,
                                          w->to + (place * v->to_blocks + panel) * block, add,
                                          sums + (from * wide + panel) * LANES, wide);
         }

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Matrices in blocks, as our own products read them: between kernels_blocks.c, which is compiled once per instruction
+   set, and the ops that cut their work into blocks.
+
+   Everything is f32 in vectors of 16. Rows: [n / 16][rows][16], a block of 16 columns of all rows behind the other.
+   Panels: [n / 32][rows][32], whose last one has 16 columns where that suffices. Sizes are rounded up to whole vectors,
+   what is missing is zeros. */
+#ifndef TESSERA_BLOCKS_H
+#define TESSERA_BLOCKS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BLOCK_LANES 16
+#define BLOCK_PANEL 2         /* vectors of a panel */
+
+typedef struct BlockKernels {
+    /* lines [pixels, 16] from [channels] planes [step] apart, zeros for missing ones; and back, with a bias or NULL */
+    void (*gather)(int64_t channels, int64_t pixels, const float *planes, int64_t step, float *lines);
+    void (*scatter)(int64_t channels, int64_t pixels, const float *lines, const float *bias, float *planes, int64_t step);
+    /* c [wide][rows][16] = a [blocks][rows][16] times panel [16 * blocks][wide][16] */
+    void (*product)(int64_t rows, int64_t blocks, const float *a, int64_t wide, const float *panel, float *c);
+    /* g [16][wide * 16], rows [step] apart, (+)= the transpose of a [rows][16] times d [wide][rows][16] */
+    void (*product_grad)(int64_t rows, const float *a, int64_t wide, const float *d, bool add, float *g, int64_t step);
+    /* rows of [n] floats, [step] apart, times [scale], in rows; in panels; the panels of their transpose */
+    void (*pack_rows)(int64_t rows, int64_t n, const float *from, int64_t step, float scale, float *to);
+    void (*pack_panels)(int64_t rows, int64_t n, const float *from, int64_t step, float *to);
+    void (*pack_turned)(int64_t rows, int64_t n, const float *from, int64_t step, float *to);
+    /* x = e^(x - top), its rows' sums inverted in all lanes of share [rows][16]: 0 for a row of minus infinities */
+    void (*softmax)(int64_t rows, int64_t blocks, float *x, float *top, float *share);
+    /* y = y share, the softmax; g = y (g - the row's sum of y g); sum: [rows][16] to work in */
+    void (*softmax_grad)(int64_t rows, int64_t blocks, float *y, const float *share, float *g, float *sum);
+    /* to [rows, n] = from in blocks, each row times its share */
+    void (*unpack_rows)(int64_t rows, int64_t n, const float *from, const float *share, float *to);
+} BlockKernels;
+
+const BlockKernels *block_kernels(void);     /* the best that this processor runs (kernels_pick.c) */
+
+#endif

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Products of blocked matrices and the softmax between two of them, for one instruction set (blocks.h): compiled once
+   for each, with KERNELS_ISA naming it, and exported as kernels_blocks_ISA. A vector is 16 floats everywhere; the
+   compiler splits it where registers are shorter, so the products keep as many of them as there are registers for. */
+#include <string.h>
+
+#include "blocks.h"
+#include "vmath.h"
+
+#ifndef KERNELS_ISA
+#define KERNELS_ISA plain
+#endif
+
+typedef float V __attribute__((vector_size(64), aligned(4), may_alias));
+#define AT(p) (*(const V *)(p))
+#define PUT(p) (*(V *)(p))
+#define INLINE static inline __attribute__((always_inline))
+
+/* Rows and vectors of a product that are summed in registers at once. */
+#if defined(__AVX512F__)
+#define ROWS 14
+#define WIDE 2
+#define GRAD_ROWS 8
+#elif defined(__AVX2__)
+#define ROWS 6
+#define WIDE 1
+#define GRAD_ROWS 4
+#else
+#define ROWS 2
+#define WIDE 1
+#define GRAD_ROWS 2
+#endif
+
+/* ---- squares turned ---- */
+
+/* Stages of turning a square of 16 x 16: rows [by] apart exchange half of what they hold. */
+#define STAGE(by, low, high)                                                                                          \
+    for (int i = 0; i < 16; i++)                                                                                      \
+        if ((i & by) == 0) {                                                                                          \
+            V a = v[i], b = v[i + by];                                                                                \
+            v[i] = __builtin_shufflevector(a, b, low);                                                                \
+            v[i + by] = __builtin_shufflevector(a, b, high);                                                          \
+        }
+#define LOW_1 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
+#define HIGH_1 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
+#define LOW_2 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
+#define HIGH_2 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
+#define LOW_4 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27
+#define HIGH_4 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31
+#define LOW_8 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
+#define HIGH_8 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
+
+INLINE void turn_square(const float *from, int64_t from_step, float *to, int64_t to_step, const float *bias)
+{
+    V v[16];
+    for (int i = 0; i < 16; i++)
+        v[i] = AT(from + i * from_step);
+    STAGE(1, LOW_1, HIGH_1)
+    STAGE(2, LOW_2, HIGH_2)
+    STAGE(4, LOW_4, HIGH_4)
+    STAGE(8, LOW_8, HIGH_8)
+    for (int i = 0; i < 16; i++) {
+        if (bias)
+            v[i] += bias[i];
+        PUT(to + i * to_step) = v[i];
+    }
+}
+
+static void gather(int64_t channels, int64_t pixels, const float *planes, int64_t step, float *lines)
+{
+    int64_t i = 0;
+    for (; channels == 16 && i + 16 <= pixels; i += 16)
+        turn_square(planes + i, step, lines + i * 16, 16, NULL);
+    for (; i < pixels; i++)
+        for (int64_t c = 0; c < 16; c++)
+            lines[i * 16 + c] = c < channels ? planes[c * step + i] : 0;
+}
+
+static void scatter(int64_t channels, int64_t pixels, const float *lines, const float *bias, float *planes, int64_t step)
+{
+    int64_t i = 0;
+    for (; channels == 16 && i + 16 <= pixels; i += 16)
+        turn_square(lines + i * 16, 16, planes + i, step, bias);
+    for (; i < pixels; i++)
+        for (int64_t c = 0; c < channels; c++)
+            planes[c * step + i] = lines[i * 16 + c] + (bias ? bias[c] : 0);
+}
+
+/* ---- products ---- */
+
+/* [rows] and [wide] are constants where this is inlined, so that sum[] lies in registers. */
+INLINE void block_product(const int rows, const int wide, int64_t blocks, const float *a, int64_t a_block,
+                          const float *b, int64_t b_step, float *c, int64_t c_block)
+{
+    V sum[ROWS][2], left, right = {0};
+#pragma GCC unroll 14
+    for (int r = 0; r < rows; r++)
+        sum[r][0] = sum[r][1] = (V){0};
+    for (int64_t i = 0; i < blocks; i++, a += a_block)
+        for (int k = 0; k < BLOCK_LANES; k++, b += b_step) {
+            left = AT(b);
+            if (wide == 2)
+                right = AT(b + BLOCK_LANES);
+#pragma GCC unroll 14
+            for (int r = 0; r < rows; r++) {
+                sum[r][0] += a[r * BLOCK_LANES + k] * left;
+                if (wide == 2)
+                    sum[r][1] += a[r * BLOCK_LANES + k] * right;
+            }
+        }
+#pragma GCC unroll 14
+    for (int r = 0; r < rows; r++) {
+        PUT(c + r * BLOCK_LANES) = sum[r][0];
+        if (wide == 2)
+            PUT(c + c_block + r * BLOCK_LANES) = sum[r][1];
+    }
+}
+
+#define CASE(n) case n: block_product(n, wide, blocks, a, a_block, b, b_step, c, c_block); break;
+INLINE void some_rows(int64_t rows, const int wide, int64_t blocks, const float *a, int64_t a_block, const float *b,
+                      int64_t b_step, float *c, int64_t c_block)
+{
+    switch (rows) {
+    CASE(1) CASE(2)
+#if ROWS > 2
+    CASE(3) CASE(4) CASE(5) CASE(6)
+#endif
+#if ROWS > 6
+    CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14)
+#endif
+    }
+}
+
+static void product(int64_t rows, int64_t blocks, const float *a, int64_t wide, const float *panel, float *c)
+{
+    int64_t parts = (rows + ROWS - 1) / ROWS, step = rows * BLOCK_LANES;
+    for (int64_t part = 0; part < parts; part++) {                 /* about equally many rows in each */
+        int64_t first = part * rows / parts, count = (part + 1) * rows / parts - first;
+        const float *from = a + first * BLOCK_LANES;
+        float *to = c + first * BLOCK_LANES;
+        if (WIDE == 2 && wide == 2)
+            some_rows(count, 2, blocks, from, step, panel, 2 * BLOCK_LANES, to, step);
+        else
+            for (int64_t w = 0; w < wide; w++)
+                some_rows(count, 1, blocks, from, step, panel + w * BLOCK_LANES, wide * BLOCK_LANES, to + w * step,
+                          step);
+    }
+}
+
+INLINE void grad_block(const int wide, int64_t rows, const float *a, const float *d, int64_t d_block, bool add, float *g,
+                       int64_t step)
+{
+    V sum[GRAD_ROWS][2], left, right = {0};
+#pragma GCC unroll 8
+    for (int r = 0; r < GRAD_ROWS; r++) {
+        sum[r][0] = add ? AT(g + r * step) : (V){0};
+        sum[r][1] = add && wide == 2 ? AT(g + r * step + BLOCK_LANES) : (V){0};
+    }
+    for (int64_t t = 0; t < rows; t++, a += BLOCK_LANES, d += BLOCK_LANES) {
+        left = AT(d);
+        if (wide == 2)
+            right = AT(d + d_block);
+#pragma GCC unroll 8
+        for (int r = 0; r < GRAD_ROWS; r++) {
+            sum[r][0] += a[r] * left;
+            if (wide == 2)
+                sum[r][1] += a[r] * right;
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < GRAD_ROWS; r++) {
+        PUT(g + r * step) = sum[r][0];
+        if (wide == 2)
+            PUT(g + r * step + BLOCK_LANES) = sum[r][1];
+    }
+}
+
+static void product_grad(int64_t rows, const float *a, int64_t wide, const float *d, bool add, float *g, int64_t step)
+{
+    for (int r = 0; r < BLOCK_LANES; r += GRAD_ROWS) {
+        if (WIDE == 2 && wide == 2)
+            grad_block(2, rows, a + r, d, rows * BLOCK_LANES, add, g + r * step, step);
+        else
+            for (int64_t w = 0; w < wide; w++)
+                grad_block(1, rows, a + r, d + w * rows * BLOCK_LANES, 0, add, g + r * step + w * BLOCK_LANES, step);
+    }
+}
+
+/* ---- into blocks ---- */
+
+/* Rows of [n] floats as [n / 16][rows][16], times [scale]. */
+static void pack_rows(int64_t rows, int64_t n, const float *from, int64_t step, float scale, float *to)
+{
+    for (int64_t j = 0; j < n; j += BLOCK_LANES)
+        for (int64_t i = 0; i < rows; i++, to += BLOCK_LANES) {
+            const float *row = from + i * step + j;
+            if (n - j >= BLOCK_LANES)
+                PUT(to) = AT(row) * scale;
+            else
+                for (int64_t k = 0; k < BLOCK_LANES; k++)
+                    to[k] = k < n - j ? row[k] * scale : 0;
+        }
+}
+
+static int64_t whole(int64_t n)
+{
+    return (n + BLOCK_LANES - 1) / BLOCK_LANES * BLOCK_LANES;
+}
+
+/* How many vectors the panel that starts at column [j] of [n] has. */
+static int64_t panel_wide(int64_t n, int64_t j)
+{
+    return n - j > BLOCK_LANES ? BLOCK_PANEL : 1;
+}
+
+static void pack_panels(int64_t rows, int64_t n, const float *from, int64_t step, float *to)
+{
+    for (int64_t j = 0; j < n; j += BLOCK_PANEL * BLOCK_LANES) {
+        int64_t wide = panel_wide(n, j) * BLOCK_LANES, count = n - j < wide ? n - j : wide;
+        for (int64_t i = 0; i < whole(rows); i++, to += wide) {
+            if (i < rows && count == wide) {
+                for (int64_t k = 0; k < wide; k += BLOCK_LANES)
+                    PUT(to + k) = AT(from + i * step + j + k);
+                continue;
+            }
+            for (int64_t k = 0; k < wide; k++)
+                to[k] = i < rows && k < count ? from[i * step + j + k] : 0;
+        }
+    }
+}
+
+static void pack_turned(int64_t rows, int64_t n, const float *from, int64_t step, float *to)
+{
+    for (int64_t i = 0; i < rows; i += BLOCK_LANES) {
+        int64_t panel = i / (BLOCK_PANEL * BLOCK_LANES) * BLOCK_PANEL * BLOCK_LANES;
+        int64_t wide = panel_wide(rows, panel) * BLOCK_LANES;
+        float *base = to + panel * whole(n) + i - panel;
+        for (int64_t j = 0; j < n; j += BLOCK_LANES) {
+            if (rows - i >= BLOCK_LANES && n - j >= BLOCK_LANES) {
+                turn_square(from + i * step + j, step, base + j * wide, wide, NULL);
+                continue;
+            }
+            for (int64_t a = 0; a < BLOCK_LANES; a++)
+                for (int64_t b = 0; b < BLOCK_LANES; b++)
+                    base[(j + b) * wide + a] = i + a < rows && j + b < n ? from[(i + a) * step + j + b] : 0;
+        }
+    }
+}
+
+/* ---- softmax of rows in blocks ---- */
+
+/* All 16 lanes of every row become their largest, or their sum. */
+#define OVER_LANES(name, step)                                                                                        \
+    static void name(int64_t n, float *x)                                                                             \
+    {                                                                                                                 \
+        for (int64_t i = 0; i < n; i += BLOCK_LANES) {                                                                \
+            float y = x[i];                                                                                           \
+            for (int k = 1; k < BLOCK_LANES; k++)                                                                     \
+                y = step;                                                                                             \
+            for (int k = 0; k < BLOCK_LANES; k++)                                                                     \
+                x[i + k] = y;                                                                                         \
+        }                                                                                                             \
+    }
+OVER_LANES(top_lanes, y > x[i + k] ? y : x[i + k])
+OVER_LANES(add_lanes, y + x[i + k])
+
+static void softmax(int64_t rows, int64_t blocks, float *restrict x, float *restrict top, float *restrict share)
+{
+    int64_t n = rows * BLOCK_LANES;
+    for (int64_t i = 0; i < n; i++)
+        top[i] = x[i];
+    for (int64_t block = 1; block < blocks; block++)
+        for (int64_t i = 0; i < n; i++)
+            top[i] = top[i] > x[block * n + i] ? top[i] : x[block * n + i];
+    top_lanes(n, top);
+    for (int64_t i = 0; i < n; i++) {
+        top[i] = top[i] == -INFINITY ? 0 : top[i];
+        share[i] = 0;
+    }
+    for (int64_t block = 0; block < blocks; block++)
+        for (int64_t i = 0; i < n; i++) {
+            float y = vf_exp(x[block * n + i] - top[i]);
+            x[block * n + i] = y;
+            share[i] += y;
+        }
+    add_lanes(n, share);
+    for (int64_t i = 0; i < n; i++)
+        share[i] = share[i] == 0 ? 0 : 1 / share[i];
+}
+
+static void softmax_grad(int64_t rows, int64_t blocks, float *restrict y, const float *restrict share, float *restrict g,
+                         float *restrict sum)
+{
+    int64_t n = rows * BLOCK_LANES;
+    for (int64_t i = 0; i < n; i++)
+        sum[i] = 0;
+    for (int64_t block = 0; block < blocks; block++)
+        for (int64_t i = 0; i < n; i++) {
+            float p = y[block * n + i] * share[i];
+            y[block * n + i] = p;
+            sum[i] += p * g[block * n + i];
+        }
+    add_lanes(n, sum);
+    for (int64_t block = 0; block < blocks; block++)
+        for (int64_t i = 0; i < n; i++)
+            g[block * n + i] = y[block * n + i] * (g[block * n + i] - sum[i]);
+}
+
+static void unpack_rows(int64_t rows, int64_t n, const float *from, const float *share, float *to)
+{
+    for (int64_t j = 0; j < n; j += BLOCK_LANES)
+        for (int64_t i = 0; i < rows; i++, from += BLOCK_LANES) {
+            if (n - j >= BLOCK_LANES) {
+                PUT(to + i * n + j) = AT(from) * AT(share + i * BLOCK_LANES);
+                continue;
+            }
+            for (int64_t k = 0; k < n - j; k++)
+                to[i * n + j + k] = from[k] * share[i * BLOCK_LANES];
+        }
+}
+
+#define PASTE(a, b) a##b
+#define JOIN(a, b) PASTE(a, b)
+
+extern const BlockKernels JOIN(kernels_blocks_, KERNELS_ISA);
+const BlockKernels JOIN(kernels_blocks_, KERNELS_ISA) = {
+    .gather = gather, .scatter = scatter, .product = product, .product_grad = product_grad, .pack_rows = pack_rows,
+    .pack_panels = pack_panels, .pack_turned = pack_turned, .softmax = softmax, .softmax_grad = softmax_grad,
+    .unpack_rows = unpack_rows,
+};
