@@ -124,6 +124,8 @@ bool connection_make(Connection *connection, const char *path, char **error)
     return (connection->path && connection->transport && connection->ip && connection->key) || fail(error, "out of memory");
 }
 
+#define SOCKET_FILE "%s-%d"
+
 bool connection_bind(Connection *connection, SocketId id, void *socket, char **error)
 {
     char address[4400], bound[4400];
@@ -132,9 +134,11 @@ bool connection_bind(Connection *connection, SocketId id, void *socket, char **e
     int port = connection->port[id];
     if (!tcp && port == 0) connection->port[id] = port = (int)id + 1;    /* a file's name, not a port */
     if (tcp && port == 0) snprintf(address, sizeof address, "tcp://%s:*", connection->ip);
-    else snprintf(address, sizeof address, tcp ? "tcp://%s:%d" : "ipc://%s-%d", connection->ip, port);
+    else if (tcp) snprintf(address, sizeof address, "tcp://%s:%d", connection->ip, port);
+    else snprintf(address, sizeof address, "ipc://" SOCKET_FILE, connection->ip, port);
     if (zmq_bind(socket, address) != 0)
         return fail(error, "cannot bind the %s socket to %s: %s", socket_kinds[id].name, address, zmq_strerror(errno));
+    connection->bound[id] = true;
     if (port == 0 && zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, bound, &room) == 0 && strrchr(bound, ':'))
         connection->port[id] = atoi(strrchr(bound, ':') + 1);
     return true;
@@ -169,9 +173,20 @@ bool connection_write(const Connection *connection, char **error)
     return fine;
 }
 
+void connection_remove(const Connection *connection)
+{
+    char file[4400];
+    if (connection->made && connection->path) unlink(connection->path);
+    for (int i = 0; i < SOCKET_COUNT; i++) {
+        if (!connection->bound[i] || strcmp(connection->transport, "ipc") != 0) continue;
+        snprintf(file, sizeof file, SOCKET_FILE, connection->ip, connection->port[i]);
+        unlink(file);
+    }
+}
+
 void connection_close(Connection *connection)
 {
-    if (connection->made && connection->path) unlink(connection->path);
+    connection_remove(connection);
     free(connection->path);
     free(connection->transport);
     free(connection->ip);

@@ -10,6 +10,7 @@ typedef struct Connection {
     bool made;
     char *transport, *ip, *key;
     int port[SOCKET_COUNT];   /* 0: any that is free */
+    bool bound[SOCKET_COUNT];
 } Connection;
 
 /* What a socket is called in connection files, and its type. */
@@ -22,6 +23,8 @@ bool connection_make(Connection *connection, const char *path, char **error);
 /* Binds, and notes a port that the system chose. */
 bool connection_bind(Connection *connection, SocketId id, void *socket, char **error);
 bool connection_write(const Connection *connection, char **error);
-void connection_close(Connection *connection);
+/* Takes away the file that was made and the sockets of ipc, which are files too. */
+void connection_remove(const Connection *connection);
+void connection_close(Connection *connection);           /* likewise, and frees */
 
 #endif

@@ -66,7 +66,7 @@ void *control_run(void *user)
     zmq_ctx_term(kernel->context);
     wait_for_interpreter(kernel);
     if (atomic_load(&kernel->computing)) {
-        if (kernel->connection.made) unlink(kernel->connection.path);
+        connection_remove(&kernel->connection);
         _exit(0);
     }
     return NULL;

@@ -308,6 +308,18 @@ static void help_list(Text *out)
     }
 }
 
+/* Help goes to the pager where there is one. */
+static bool answer_help(CommandCall *call, Text *plain)
+{
+    const SessionConfig *config = vm_config(call->session->vm);
+    EvalResult *result = call->result;
+    if (!command_answer(call, plain)) return false;
+    if (!config->page) return true;
+    config->page(config->user, result->display);
+    eval_result_clear(result);
+    return true;
+}
+
 bool command_help(CommandCall *call)
 {
     Text out = {0};
@@ -319,7 +331,7 @@ bool command_help(CommandCall *call)
         return command_doc(call);
     else
         help_list(&out);
-    return command_answer(call, &out);
+    return answer_help(call, &out);
 }
 
 bool command_doc(CommandCall *call)
@@ -333,5 +345,5 @@ bool command_doc(CommandCall *call)
     }
     text_format(&out, "%s", doc);
     free(doc);
-    return command_answer(call, &out);
+    return answer_help(call, &out);
 }

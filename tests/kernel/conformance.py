@@ -121,7 +121,7 @@ def main():
     for python in pythons:
         for transport in ("tcp", "ipc"):
             place = f"{harness.home}/{len(runs)}"
-            environment = dict(os.environ, ONE_RUN="1", TRANSPORT=transport, XDG_STATE_HOME=place)
+            environment = dict(os.environ, ONE_RUN="1", TRANSPORT=transport, TESSERA_TEST_STATE=place)
             runs.append((transport, subprocess.Popen([python, "-B", __file__], env=environment, text=True,
                                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE)))
     for transport, process in runs:

@@ -18,7 +18,7 @@ if not home:
     os.environ["TESSERA_TEST_HOME"] = home
 for name in [n for n in os.environ if n.startswith(("JUPYTER", "IPYTHON"))]:
     del os.environ[name]
-os.environ.update(HOME=home, XDG_STATE_HOME=f"{home}/state", XDG_DATA_HOME=f"{home}/data",
+os.environ.update(HOME=home, XDG_STATE_HOME=os.environ.get("TESSERA_TEST_STATE", f"{home}/state"), XDG_DATA_HOME=f"{home}/data",
                   JUPYTER_RUNTIME_DIR=f"{home}/runtime", JUPYTER_DATA_DIR=f"{home}/data/jupyter",
                   JUPYTER_CONFIG_DIR=f"{home}/config", JUPYTER_PLATFORM_DIRS="1", PYDEVD_DISABLE_FILE_VALIDATION="1")
 os.makedirs(f"{home}/runtime", exist_ok=True)

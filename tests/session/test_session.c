@@ -308,6 +308,9 @@ static void test_notebook(void)
     expect(s, "(x, y, z)", "(\"typed\", \"typed\", none)");
     expect_display(s, "clear_output(); clear_output(wait=true)", "clear;clear later;");
     expect_display(s, "page([1])", "page 0 text/plain=[1];");
+    displayed[0] = 0;
+    expect(s, "?page", "");
+    tap_ok(strncmp(displayed, "page 0 text/plain=page(x)", 25) == 0, "help opens the pager: %.40s", displayed);
     expect_display(s, "next_input(\"1 + 1\"); next_input(\"2\", replace=true)", "next 1 + 1;next instead 2;");
     test_comms(s);
     session_free(s);
