@@ -41,8 +41,6 @@ typedef struct PlotModule {
     /* [format] is "svg", "png" or "pdf"; [scale] pixels of the result for one of the picture (png). */
     bool (*draw)(const DrawMark *marks, int count, double width, double height, const char *format, double scale,
                  DrawSink *sink, void *to, char why[DRAW_WHY]);
-    /* How wide the text is. */
-    double (*text_width)(const char *text, double size, bool bold);
 } PlotModule;
 
 extern const PlotModule tessera_module_plot;

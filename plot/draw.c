@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The module `plot`: marks become SVG, PNG or PDF. The only place that sees cairo. It calls no function of ours.
-   SVG is written in few bytes: coordinates are rounded to a tenth of a pixel, and texts are text, put on top of the rest,
+   SVG is written here, in few bytes and the same ones everywhere: places are whole tenths of a pixel, and texts are text,
    where cairo would write the outline of each letter. */
 #include "../lang/draw.h"
 
 #include <cairo-pdf.h>
-#include <cairo-svg.h>
 #include <cairo.h>
 #include <math.h>
 #include <stdarg.h>
@@ -26,11 +25,12 @@ static cairo_status_t write_part(void *closure, const unsigned char *data, unsig
     return target->sink(target->to, data, length) ? CAIRO_STATUS_SUCCESS : CAIRO_STATUS_WRITE_ERROR;
 }
 
-/* ---- shorter SVG ---- */
+/* ---- SVG ---- */
 
 typedef struct Buffer {
     char *at;
     size_t length, room;
+    bool failed;
 } Buffer;
 
 static bool gather(void *to, const void *data, size_t bytes)
@@ -38,9 +38,11 @@ static bool gather(void *to, const void *data, size_t bytes)
     Buffer *b = to;
     if (b->length + bytes + 1 > b->room) {
         size_t room = 2 * (b->length + bytes) + 4096;
-        char *more = realloc(b->at, room);
-        if (!more)
+        char *more = b->failed ? NULL : realloc(b->at, room);
+        if (!more) {
+            b->failed = true;
             return false;
+        }
         b->at = more;
         b->room = room;
     }
@@ -50,89 +52,173 @@ static bool gather(void *to, const void *data, size_t bytes)
     return true;
 }
 
-/* The number at [from] in at most two digits behind the point; *end is behind it in the text. */
-static int shorter(const char *from, char **end, char text[32])
-{
-    int length = snprintf(text, 32, "%.2f", strtod(from, end));
-    while (text[length - 1] == '0')
-        length--;
-    return text[length - 1] == '.' ? length - 1 : length;
-}
-
-/* Embedded pictures, behind href=", stay as they are, and their pixels sharp. */
-static bool shorten(const char *from, Buffer *to)
-{
-    static const char image[] = "<image ", sharp[] = "<image style=\"image-rendering:pixelated\" ";
-    bool fine = true;
-    while (fine && *from) {
-        bool number = (*from >= '0' && *from <= '9') || *from == '-', opaque = strncmp(from, "href=\"", 6) == 0;
-        size_t whole = opaque ? 6 + strcspn(from + 6, "\"") : number ? 1 + strspn(from + 1, "0123456789")
-                     : 1 + strcspn(from + 1, "-0123456789h<");
-        char text[32], *end = (char *)(uintptr_t)from + whole;
-        if (number && *end == '.' && strspn(end + 1, "0123456789") > 2)
-            fine = gather(to, text, (size_t)shorter(from, &end, text));
-        else if (strncmp(from, image, sizeof image - 1) == 0)
-            fine = gather(to, sharp, sizeof sharp - 1) && (end = (char *)(uintptr_t)from + sizeof image - 1);
-        else
-            fine = gather(to, from, whole);
-        from = end;
-    }
-    return fine;
-}
-
-static void put_format(Buffer *b, bool *fine, const char *format, ...)
+static void put(Buffer *b, const char *format, ...)
 {
     char text[400];
     va_list args;
     va_start(args, format);
     int length = vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    *fine = *fine && length >= 0 && length < (int)sizeof text && gather(b, text, (size_t)length);
+    if (length < 0 || length >= (int)sizeof text)
+        b->failed = true;
+    else
+        gather(b, text, (size_t)length);
 }
 
-static void put_escaped(Buffer *b, bool *fine, const char *text)
+/* Places are whole tenths of a pixel, and far ones are moved to where nobody sees them either. */
+static long tenths(double v)
+{
+    return lround(fmin(fmax(v, -1e5), 1e5) * 10);
+}
+
+/* " 12.3", the space only where the number before would swallow it. */
+static void put_tenths(Buffer *b, long v)
+{
+    char before = b->length ? b->at[b->length - 1] : ' ';
+    const char *space = before >= '0' && before <= '9' && v >= 0 ? " " : "";
+    long size = labs(v);
+    put(b, size % 10 ? "%s%s%ld.%ld" : "%s%s%ld", space, v < 0 ? "-" : "", size / 10, size % 10);
+}
+
+static void put_escaped(Buffer *b, const char *text)
 {
     for (; *text; text++) {
         const char *name = *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : *text == '&' ? "&amp;" : NULL;
         unsigned char c = (unsigned char)*text;
         if (name)
-            put_format(b, fine, "%s", name);
-        else if (c >= 0x20)           /* control characters are not allowed in XML */
-            *fine = *fine && gather(b, text, 1);
+            put(b, "%s", name);
+        else if (c >= 0x20 && c != 0x7f)           /* XML allows no control characters */
+            gather(b, text, 1);
     }
 }
 
-static void put_text(Buffer *b, bool *fine, const DrawMark *m)
+/* ATTRIBUTE="#rrggbb" and the opacity if it is not full. */
+static void put_color(Buffer *b, const char *attribute, const DrawMark *m, int64_t i)
 {
-    const char *anchor = m->align < 0.25 ? "" : m->align > 0.75 ? " text-anchor=\"end\"" : " text-anchor=\"middle\"";
-    if (m->count < 1 || !m->text || !isfinite(m->points[0]) || !isfinite(m->points[1]))
-        return;
-    put_format(b, fine, "<text x=\"%.1f\" y=\"%.1f\"%s", m->points[0], m->points[1], anchor);
-    put_format(b, fine, " font-size=\"%g\" fill=\"rgb(%.0f,%.0f,%.0f)\"", m->size, 255 * m->color[0], 255 * m->color[1],
-               255 * m->color[2]);
-    if (m->bold)
-        put_format(b, fine, " font-weight=\"bold\"");
-    if (fabs(m->angle) > 0)
-        put_format(b, fine, " transform=\"rotate(%g %.1f %.1f)\"", -m->angle, m->points[0], m->points[1]);
-    put_format(b, fine, ">");
-    put_escaped(b, fine, m->text);
-    put_format(b, fine, "</text>\n");
+    const double *c = m->colors ? m->colors + 3 * i : m->color;
+    int part[3];
+    for (int k = 0; k < 3; k++)
+        part[k] = (int)lround(255 * fmin(fmax(c[k], 0), 1));
+    put(b, " %s=\"#%02x%02x%02x\"", attribute, (unsigned)part[0], (unsigned)part[1], (unsigned)part[2]);
+    if (m->color[3] < 1)
+        put(b, " %s-opacity=\"%.3g\"", attribute, m->color[3]);
 }
 
-/* Puts all texts before the end of the picture. */
-static bool add_texts(Buffer *b, const DrawMark *marks, int count)
+static bool is_point(const double *p)
 {
-    static const char end[] = "</svg>\n";
-    bool fine = b->length >= sizeof end - 1 && strcmp(b->at + b->length - (sizeof end - 1), end) == 0;
-    if (!fine)
-        return false;
-    b->length -= sizeof end - 1;
-    put_format(b, &fine, "<g font-family=\"sans-serif\">\n");
-    for (int i = 0; i < count; i++)
-        if (marks[i].kind == DRAW_TEXT)
-            put_text(b, &fine, &marks[i]);
-    put_format(b, &fine, "</g>\n%s", end);
-    return fine;
+    return isfinite(p[0]) && isfinite(p[1]);
+}
+
+/* The points as a path: absolute where the pen is set down, else relative to the last one, in whole tenths. */
+static void put_path(Buffer *b, const DrawMark *m)
+{
+    bool pen_down = false, lines = false;
+    long x = 0, y = 0;
+    for (int64_t i = 0; i < m->count; i++) {
+        const double *p = m->points + 2 * i;
+        bool seen = is_point(p);
+        if (seen) {
+            long to_x = tenths(p[0]), to_y = tenths(p[1]);
+            if (pen_down && to_x == x && to_y == y && i + 1 < m->count)
+                continue;
+            if (!pen_down || !lines)
+                put(b, pen_down ? "l" : "M");
+            put_tenths(b, pen_down ? to_x - x : to_x);
+            put_tenths(b, pen_down ? to_y - y : to_y);
+            lines = pen_down;
+            x = to_x;
+            y = to_y;
+        }
+        pen_down = seen;
+    }
+}
+
+static void svg_line(Buffer *b, const DrawMark *m)
+{
+    put(b, "<path d=\"");
+    put_path(b, m);
+    put(b, m->kind == DRAW_FILL ? "z\"" : "\" fill=\"none\" stroke-linejoin=\"round\"");
+    put_color(b, m->kind == DRAW_FILL ? "fill" : "stroke", m, 0);
+    if (m->kind == DRAW_LINE && fabs(m->width - 1) > 0)
+        put(b, " stroke-width=\"%g\"", m->width);
+    if (m->kind == DRAW_LINE && m->dash > 0)
+        put(b, " stroke-dasharray=\"%g\"", m->dash);
+    put(b, "/>\n");
+}
+
+/* A disc is a dot of a round pen, which takes few bytes. */
+static void put_shape(Buffer *b, const DrawMark *m, const double *p)
+{
+    put(b, "M");
+    put_tenths(b, tenths(p[0]));
+    put_tenths(b, tenths(p[1]));
+    if (m->kind == DRAW_CIRCLES) {
+        put(b, "h0");
+        return;
+    }
+    long w = tenths(p[2]), h = tenths(p[3]);
+    put(b, "h");
+    put_tenths(b, w);
+    put(b, "v");
+    put_tenths(b, h);
+    put(b, "h");
+    put_tenths(b, -w);
+    put(b, "z");
+}
+
+/* Shapes of one colour are one path. */
+static void svg_shapes(Buffer *b, const DrawMark *m)
+{
+    bool discs = m->kind == DRAW_CIRCLES, open = false;
+    int numbers = discs ? 2 : 4;
+    for (int64_t i = 0; i < m->count; i++) {
+        const double *p = m->points + numbers * i;
+        if (!is_point(p) || (!discs && !is_point(p + 2)))
+            continue;
+        if (!open || m->colors) {
+            put(b, open ? "\"/>\n<path" : "<path");
+            if (discs)
+                put(b, " stroke-linecap=\"round\" stroke-width=\"%g\"", 2 * m->size);
+            put_color(b, discs ? "stroke" : "fill", m, i);
+            put(b, " d=\"");
+            open = true;
+        }
+        put_shape(b, m, p);
+    }
+    if (open)
+        put(b, "\"/>\n");
+}
+
+static void svg_text(Buffer *b, const DrawMark *m)
+{
+    if (m->count < 1 || !m->text || !is_point(m->points))
+        return;
+    put(b, "<text x=\"");
+    put_tenths(b, tenths(m->points[0]));
+    put(b, "\" y=\"");
+    put_tenths(b, tenths(m->points[1]));
+    put(b, "\"%s", m->align < 0.25 ? "" : m->align > 0.75 ? " text-anchor=\"end\"" : " text-anchor=\"middle\"");
+    if (fabs(m->size - 11) > 0)
+        put(b, " font-size=\"%g\"", m->size);
+    if (m->bold)
+        put(b, " font-weight=\"bold\"");
+    put_color(b, "fill", m, 0);
+    if (fabs(m->angle) > 0)
+        put(b, " transform=\"rotate(%g %.1f %.1f)\"", -m->angle, m->points[0], m->points[1]);
+    put(b, ">");
+    put_escaped(b, m->text);
+    put(b, "</text>\n");
+}
+
+static void put_base64(Buffer *b, const unsigned char *data, size_t length)
+{
+    static const char letter[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < length; i += 3) {
+        unsigned char c[3] = {data[i], i + 1 < length ? data[i + 1] : 0, i + 2 < length ? data[i + 2] : 0};
+        char four[4] = {letter[c[0] >> 2], letter[(c[0] & 3) << 4 | c[1] >> 4],
+                        i + 1 < length ? letter[(c[1] & 15) << 2 | c[2] >> 6] : '=', i + 2 < length ? letter[c[2] & 63] : '='};
+        gather(b, four, 4);
+    }
 }
 
 /* ---- marks ---- */
@@ -140,11 +226,6 @@ static bool add_texts(Buffer *b, const DrawMark *marks, int count)
 static double tenth(double v)
 {
     return round(v * 10) / 10;
-}
-
-static bool is_point(const double *p)
-{
-    return isfinite(p[0]) && isfinite(p[1]);
 }
 
 static void set_color(cairo_t *cr, const DrawMark *m, int64_t i)
@@ -222,7 +303,7 @@ static void draw_many(cairo_t *cr, const DrawMark *m)
 
 static void choose_font(cairo_t *cr, double size, bool bold)
 {
-    cairo_select_font_face(cr, "sans-serif", CAIRO_FONT_SLANT_NORMAL, bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
+    cairo_select_font_face(cr, "DejaVu Sans", CAIRO_FONT_SLANT_NORMAL, bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
     cairo_set_font_size(cr, size);
 }
 
@@ -242,21 +323,28 @@ static void draw_text(cairo_t *cr, const DrawMark *m)
     cairo_restore(cr);
 }
 
-static void draw_image(cairo_t *cr, const DrawMark *m)
+/* A cairo picture of the mark's pixels, and *data (to be freed after it) that it lies in; NULL: there is nothing to draw. */
+static cairo_surface_t *image_surface(const DrawMark *m, unsigned char **data)
 {
-    if (m->count < 1 || m->rows < 1 || m->columns < 1)
-        return;
-    int stride = cairo_format_stride_for_width(CAIRO_FORMAT_RGB24, m->columns);
-    unsigned char *data = stride > 0 ? calloc((size_t)stride, (size_t)m->rows) : NULL;
-    if (!data)
-        return;
+    int stride = m->count < 1 || m->rows < 1 || m->columns < 1 ? 0 : cairo_format_stride_for_width(CAIRO_FORMAT_RGB24, m->columns);
+    *data = stride > 0 ? calloc((size_t)stride, (size_t)m->rows) : NULL;
+    if (!*data)
+        return NULL;
     for (int y = 0; y < m->rows; y++)
         for (int x = 0; x < m->columns; x++) {
             const uint8_t *p = m->pixels + 3 * ((size_t)y * (size_t)m->columns + (size_t)x);
             uint32_t pixel = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
-            memcpy(data + (size_t)y * (size_t)stride + 4 * (size_t)x, &pixel, 4);
+            memcpy(*data + (size_t)y * (size_t)stride + 4 * (size_t)x, &pixel, 4);
         }
-    cairo_surface_t *image = cairo_image_surface_create_for_data(data, CAIRO_FORMAT_RGB24, m->columns, m->rows, stride);
+    return cairo_image_surface_create_for_data(*data, CAIRO_FORMAT_RGB24, m->columns, m->rows, stride);
+}
+
+static void draw_image(cairo_t *cr, const DrawMark *m)
+{
+    unsigned char *data;
+    cairo_surface_t *image = image_surface(m, &data);
+    if (!image)
+        return;
     cairo_save(cr);
     cairo_translate(cr, m->points[0], m->points[1]);
     cairo_scale(cr, m->points[2] / m->columns, m->points[3] / m->rows);
@@ -296,33 +384,27 @@ static void draw_mark(cairo_t *cr, const DrawMark *m)
     }
 }
 
-static cairo_surface_t *open_surface(const char *format, double width, double height, double scale, Target *target)
+static cairo_surface_t *open_surface(bool png, double width, double height, double scale, Target *target)
 {
-    if (strcmp(format, "svg") == 0)
-        return cairo_svg_surface_create_for_stream(write_part, target, width, height);
-    if (strcmp(format, "pdf") == 0)
+    if (!png)
         return cairo_pdf_surface_create_for_stream(write_part, target, width, height);
     return cairo_image_surface_create(CAIRO_FORMAT_ARGB32, (int)ceil(width * scale), (int)ceil(height * scale));
 }
 
-static bool draw_as(const DrawMark *marks, int count, double width, double height, const char *format, double scale,
-                    DrawSink *sink, void *to, char why[DRAW_WHY])
+/* PNG or PDF. */
+static bool draw_as(const DrawMark *marks, int count, double width, double height, bool png, double scale, Target *target,
+                    char why[DRAW_WHY])
 {
-    Target target = {sink, to};
-    bool png = strcmp(format, "png") == 0, svg = strcmp(format, "svg") == 0;
-    cairo_surface_t *surface = open_surface(format, width, height, scale, &target);
+    cairo_surface_t *surface = open_surface(png, width, height, scale, target);
     cairo_t *cr = cairo_create(surface);
-    if (svg)
-        cairo_svg_surface_set_document_unit(surface, CAIRO_SVG_UNIT_PX);
     if (png)
         cairo_scale(cr, scale, scale);
     for (int i = 0; i < count; i++)
-        if (!svg || marks[i].kind != DRAW_TEXT)
-            draw_mark(cr, &marks[i]);
+        draw_mark(cr, &marks[i]);
     cairo_status_t status = cairo_status(cr);
     cairo_destroy(cr);
     if (status == CAIRO_STATUS_SUCCESS && png)
-        status = cairo_surface_write_to_png_stream(surface, write_part, &target);
+        status = cairo_surface_write_to_png_stream(surface, write_part, target);
     cairo_surface_finish(surface);
     if (status == CAIRO_STATUS_SUCCESS)
         status = cairo_surface_status(surface);
@@ -331,29 +413,81 @@ static bool draw_as(const DrawMark *marks, int count, double width, double heigh
     return status == CAIRO_STATUS_SUCCESS;
 }
 
-static bool draw(const DrawMark *marks, int count, double width, double height, const char *format, double scale,
-                 DrawSink *sink, void *to, char why[DRAW_WHY])
+/* ---- the whole as SVG ---- */
+
+static void svg_image(Buffer *b, const DrawMark *m)
 {
-    if (strcmp(format, "svg") != 0)
-        return draw_as(marks, count, width, height, format, scale, sink, to, why);
-    Buffer raw = {0}, svg = {0};
-    bool fine = draw_as(marks, count, width, height, format, scale, gather, &raw, why) && raw.at
-             && shorten(raw.at, &svg) && add_texts(&svg, marks, count) && sink(to, svg.at, svg.length);
-    free(raw.at);
-    free(svg.at);
+    unsigned char *data;
+    Buffer png = {0};
+    Target target = {gather, &png};
+    cairo_surface_t *image = image_surface(m, &data);
+    if (!image)
+        return;
+    b->failed |= cairo_surface_write_to_png_stream(image, write_part, &target) != CAIRO_STATUS_SUCCESS || png.failed;
+    cairo_surface_finish(image);
+    cairo_surface_destroy(image);
+    free(data);
+    put(b, "<image x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"", m->points[0], m->points[1], m->points[2], m->points[3]);
+    put(b, " preserveAspectRatio=\"none\" style=\"image-rendering:pixelated\" xlink:href=\"data:image/png;base64,");
+    if (!b->failed)
+        put_base64(b, (const unsigned char *)png.at, png.length);
+    put(b, "\"/>\n");
+    free(png.at);
+}
+
+/* An inner picture cuts what is in it, without a name that could be that of another picture of the page. */
+static void svg_clip(Buffer *b, const DrawMark *m, bool *inside)
+{
+    if (*inside)
+        put(b, "</svg>\n");
+    *inside = m->count >= 1;
+    if (!*inside)
+        return;
+    const double *p = m->points;
+    put(b, "<svg x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"", p[0], p[1], p[2], p[3]);
+    put(b, " viewBox=\"%.1f %.1f %.1f %.1f\">\n", p[0], p[1], p[2], p[3]);
+}
+
+static void svg_mark(Buffer *b, const DrawMark *m, bool *inside)
+{
+    switch (m->kind) {
+    case DRAW_LINE:
+    case DRAW_FILL: svg_line(b, m); break;
+    case DRAW_CIRCLES:
+    case DRAW_RECTS: svg_shapes(b, m); break;
+    case DRAW_TEXT: svg_text(b, m); break;
+    case DRAW_IMAGE: svg_image(b, m); break;
+    case DRAW_CLIP: svg_clip(b, m, inside); break;
+    }
+}
+
+static bool draw_svg(const DrawMark *marks, int count, double width, double height, DrawSink *sink, void *to,
+                     char why[DRAW_WHY])
+{
+    Buffer b = {0};
+    bool inside = false, image = false;
+    for (int i = 0; i < count; i++)
+        image = image || marks[i].kind == DRAW_IMAGE;
+    put(&b, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\"%s",
+        image ? " xmlns:xlink=\"http://www.w3.org/1999/xlink\"" : "");
+    put(&b, " width=\"%g\" height=\"%g\" viewBox=\"0 0 %g %g\"", width, height, width, height);
+    put(&b, " font-family=\"DejaVu Sans,Verdana,sans-serif\" font-size=\"11\">\n");
+    for (int i = 0; i < count; i++)
+        svg_mark(&b, &marks[i], &inside);
+    put(&b, inside ? "</svg>\n</svg>\n" : "</svg>\n");
+    bool fine = !b.failed && sink(to, b.at, b.length);
+    snprintf(why, DRAW_WHY, "out of memory");
+    free(b.at);
     return fine;
 }
 
-static double text_width(const char *text, double size, bool bold)
+static bool draw(const DrawMark *marks, int count, double width, double height, const char *format, double scale,
+                 DrawSink *sink, void *to, char why[DRAW_WHY])
 {
-    cairo_text_extents_t extents;
-    cairo_surface_t *surface = cairo_image_surface_create(CAIRO_FORMAT_A8, 1, 1);
-    cairo_t *cr = cairo_create(surface);
-    choose_font(cr, size, bold);
-    cairo_text_extents(cr, text, &extents);
-    cairo_destroy(cr);
-    cairo_surface_destroy(surface);
-    return extents.x_advance;
+    if (strcmp(format, "svg") == 0)
+        return draw_svg(marks, count, width, height, sink, to, why);
+    Target target = {sink, to};
+    return draw_as(marks, count, width, height, strcmp(format, "png") == 0, scale, &target, why);
 }
 
-__attribute__((visibility("default"))) const PlotModule tessera_module_plot = {draw, text_width};
+__attribute__((visibility("default"))) const PlotModule tessera_module_plot = {draw};
