@@ -9,6 +9,7 @@
 #include "bind.h"
 #include "bridge.h"
 #include "builtins.h"
+#include "display.h"
 #include "lang.h"
 #include "print.h"
 
@@ -21,7 +22,7 @@ static bool print_to(Vm *vm, OutputStream stream, const Value *args, Value *resu
     bool fine = true;
     for (int64_t i = 0; i < xs->count && fine; i++) {
         if (i) text_add(&text, args[1].string->text, args[1].string->length);
-        fine = value_print(vm, xs->at[i], &text);
+        fine = display_print(vm, xs->at[i], &text);
     }
     text_add(&text, args[2].string->text, args[2].string->length);
     fine = fine && (!text.failed || vm_out_of_memory(vm));
@@ -48,7 +49,7 @@ bool native_str(Vm *vm, const Value *args, Value *result)
 {
     Text text = {0};
     if (args[0].tag == TAG_STRING) return native_give(vm, value_retain(args[0]), result);
-    if (value_print(vm, args[0], &text)) return native_give_text(vm, &text, result);
+    if (display_print(vm, args[0], &text)) return native_give_text(vm, &text, result);
     text_free(&text);
     return false;
 }

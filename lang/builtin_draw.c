@@ -7,6 +7,7 @@
 #include "bridge.h"
 #include "builtins.h"
 #include "draw.h"
+#include "print.h"
 #include "utf8.h"
 
 static const struct { const char *name; DrawKind kind; int numbers; } kinds[] = {
@@ -157,7 +158,21 @@ bool native__draw(Vm *vm, const Value *args, Value *result)
     return fine;
 }
 
-/* ---- how wide texts are ---- */
+/* ---- texts ---- */
+
+bool native__one_line(Vm *vm, const Value *args, Value *result)
+{
+    Text out = {0};
+    print_line(&out, args[0].string->text, args[0].string->length, args[1].i);
+    return native_give_text(vm, &out, result);
+}
+
+bool native__columns(Vm *vm, const Value *args, Value *result)
+{
+    (void)vm;
+    *result = value_int(print_columns(args[0].string->text, args[0].string->length));
+    return true;
+}
 
 /* Of DejaVu Sans, in hundredths of the size, from the space on: what pictures are laid out by, whatever font shows them. */
 static const uint8_t letter_widths[] = {

@@ -349,6 +349,16 @@ bool native_update_display(Vm *vm, const Value *args, Value *result)
 
 /* ---- forms for programs ---- */
 
+bool display_print(Vm *vm, Value v, Text *out)
+{
+    if (v.tag != TAG_OBJECT) return value_print(vm, v, out);
+    Display *display = display_of(vm, v, "");
+    if (!display) return false;
+    text_add(out, display->form[0].data, display->form[0].length);
+    display_free(display);
+    return true;
+}
+
 /* Texts as a string, anything else as bytes. */
 static bool give_form(Vm *vm, const DisplayForm *form, Value *result)
 {

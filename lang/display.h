@@ -11,6 +11,8 @@
 
 /* [v] as text and in those of [forms], mime types with spaces between, that it has; NULL with the error set. */
 Display *display_of(Vm *vm, Value v, const char *forms);
+/* What print shows of [v]: of objects the text that show() gives. */
+bool display_print(Vm *vm, Value v, Text *out);
 const char *display_forms(Vm *vm);                         /* what the front end can show */
 Display *display_of_text(Vm *vm, const char *text, size_t length);     /* text/plain alone */
 void display_free(Display *display);

@@ -109,6 +109,21 @@ int print_columns(const char *bytes, size_t length)
     return columns;
 }
 
+void print_line(Text *out, const char *text, size_t length, int64_t most)
+{
+    for (size_t i = 0; i < length; most--) {
+        uint32_t c;
+        int n = utf8_decode(text + i, length - i, &c);
+        if (most == 0 || (most == 1 && n > 0 && i + (size_t)n < length)) {
+            text_string(out, "…");
+            return;
+        }
+        if (n == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0)) text_string(out, c == '\n' || c == '\t' ? " " : "\uFFFD");
+        else text_add(out, text + i, (size_t)n);
+        i += n ? (size_t)n : 1;
+    }
+}
+
 int print_width(Vm *vm)
 {
     const SessionConfig *config = vm_config(vm);

@@ -15,6 +15,8 @@ typedef struct Printer {
 void text_string(Text *text, const char *string);
 void text_int(Text *text, int64_t number);
 void text_spaces(Text *text, int count);
+/* One line of at most [most] characters, then …; controls, which terminals might obey, are marked. */
+void print_line(Text *out, const char *text, size_t length, int64_t most);
 int print_columns(const char *bytes, size_t length);
 int print_width(Vm *vm);
 bool print_is_word(const char *text);                          /* could be a name */

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "print.h"
-#include "utf8.h"
 
 #define ROWS_SHOWN 20         /* of longer tables the first and the last half of so many */
 #define COLUMNS_SHOWN 16
@@ -51,23 +50,6 @@ static bool finished(Vm *vm, Table *t)
     return vm_out_of_memory(vm);
 }
 
-/* One line of a text: controls, which terminals might obey, are marked, and what is long ends in … */
-static void add_line(Text *out, const char *text, size_t length)
-{
-    int shown = 0;
-    for (size_t i = 0; i < length; shown++) {
-        uint32_t c;
-        int n = utf8_decode(text + i, length - i, &c);
-        if (shown == CELL_SHOWN && i + (size_t)n < length) {
-            text_string(out, "…");
-            return;
-        }
-        if (n == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0)) text_string(out, c == '\n' || c == '\t' ? " " : "\uFFFD");
-        else text_add(out, text + i, (size_t)n);
-        i += n ? (size_t)n : 1;
-    }
-}
-
 static bool is_number(Value v)
 {
     return value_is_number(v) || v.tag == TAG_BOOL;
@@ -97,7 +79,7 @@ static bool add_value(Vm *vm, Text *out, Value v)
     } else if (is_plain(v)) {
         Text whole = {0};
         if (!value_print(vm, v, &whole)) return false;
-        add_line(out, whole.at ? whole.at : "", whole.length);
+        print_line(out, whole.at ? whole.at : "", whole.length, CELL_SHOWN);
         out->failed |= whole.failed;
         text_free(&whole);
     } else {

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #define DEGREES (3.14159265358979323846 / 180)
 
@@ -415,18 +416,103 @@ static bool draw_as(const DrawMark *marks, int count, double width, double heigh
 
 /* ---- the whole as SVG ---- */
 
+static void put_big(unsigned char *at, unsigned long v)
+{
+    for (int i = 0; i < 4; i++)
+        at[i] = (unsigned char)(v >> (24 - 8 * i));
+}
+
+/* A chunk of a PNG file. */
+static void put_chunk(Buffer *b, const char name[4], const void *data, size_t length)
+{
+    unsigned char number[4];
+    uLong sum = crc32(crc32(0, (const Bytef *)name, 4), data, (uInt)length);
+    put_big(number, length);
+    gather(b, number, 4);
+    gather(b, name, 4);
+    if (length)
+        gather(b, data, length);
+    put_big(number, sum);
+    gather(b, number, 4);
+}
+
+#define COLORS 256
+#define SLOTS 1024            /* of the table that finds a colour's number */
+
+typedef struct Palette { int count; uint8_t color[COLORS][3]; int16_t slot[SLOTS]; } Palette;
+
+/* The number of a colour, which is added when new; -1: the palette is full. */
+static int color_number(Palette *palette, const uint8_t *c)
+{
+    unsigned at = (c[0] * 31u + c[1]) * 31u + c[2];
+    for (;; at++) {
+        int16_t *slot = &palette->slot[at % SLOTS];
+        if (*slot && memcmp(palette->color[*slot - 1], c, 3) == 0)
+            return *slot - 1;
+        if (*slot)
+            continue;
+        if (palette->count == COLORS)
+            return -1;
+        memcpy(palette->color[palette->count], c, 3);
+        *slot = (int16_t)++palette->count;
+        return *slot - 1;
+    }
+}
+
+/* The rows as PNG compresses them, each behind a 0: numbers of colours if there are few, else the colours. */
+static unsigned char *png_rows(const DrawMark *m, Palette *palette, size_t *length)
+{
+    size_t columns = (size_t)m->columns, rows = (size_t)m->rows;
+    unsigned char *lines = malloc(rows * (3 * columns + 1));
+    bool few = true;
+    for (size_t i = 0; lines && few && i < rows * columns; i++) {
+        int number = color_number(palette, m->pixels + 3 * i);
+        few = number >= 0;
+        lines[i + i / columns + 1] = (unsigned char)number;
+    }
+    if (!few)
+        palette->count = 0;
+    size_t row = (few ? 1 : 3) * columns + 1;
+    for (size_t y = 0; lines && y < rows; y++) {
+        lines[y * row] = 0;
+        if (!few)
+            memcpy(lines + y * row + 1, m->pixels + 3 * columns * y, 3 * columns);
+    }
+    *length = rows * row;
+    return lines;
+}
+
+/* The mark's pixels as a PNG file, smaller than cairo's where the colours are few. */
+static void put_png(Buffer *b, const DrawMark *m)
+{
+    Palette palette = {0};
+    size_t length;
+    unsigned char *lines = png_rows(m, &palette, &length);
+    uLongf packed = lines ? compressBound((uLong)length) : 0;
+    unsigned char *data = malloc(packed + 1), head[13] = {[8] = 8, [9] = palette.count ? 3 : 2};
+    put_big(head, (unsigned long)m->columns);
+    put_big(head + 4, (unsigned long)m->rows);
+    if (!lines || !data || compress2(data, &packed, lines, (uLong)length, 9) != Z_OK) {
+        b->failed = true;
+    } else {
+        gather(b, "\x89PNG\r\n\x1a\n", 8);
+        put_chunk(b, "IHDR", head, sizeof head);
+        if (palette.count)
+            put_chunk(b, "PLTE", palette.color, 3 * (size_t)palette.count);
+        put_chunk(b, "IDAT", data, packed);
+        put_chunk(b, "IEND", NULL, 0);
+    }
+    free(data);
+    free(lines);
+}
+
 static void svg_image(Buffer *b, const DrawMark *m)
 {
-    unsigned char *data;
     Buffer png = {0};
-    Target target = {gather, &png};
-    cairo_surface_t *image = image_surface(m, &data);
-    if (!image)
+    if (m->count < 1 || m->rows < 1 || m->columns < 1)
         return;
-    b->failed |= cairo_surface_write_to_png_stream(image, write_part, &target) != CAIRO_STATUS_SUCCESS || png.failed;
-    cairo_surface_finish(image);
-    cairo_surface_destroy(image);
-    free(data);
+    put_png(&png, m);
+    b->failed |= png.failed;
     put(b, "<image x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\"", m->points[0], m->points[1], m->points[2], m->points[3]);
     put(b, " preserveAspectRatio=\"none\" style=\"image-rendering:pixelated\" xlink:href=\"data:image/png;base64,");
     if (!b->failed)
