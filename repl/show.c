@@ -10,7 +10,8 @@
 #include "columns.h"
 #include "screen.h"
 
-enum { LINES_BELOW = 2 };     /* for the prompt, or a line of progress */
+enum { LINES_BELOW = 2,       /* for the prompt, or a line of progress */
+       CAPTION_LINES = 3 };
 
 static const char png[] = "image/png";
 
@@ -54,20 +55,7 @@ static void sink(void *to, const char *bytes, size_t length)
     screen_output(to, OUTPUT_OUT, bytes, length);
 }
 
-/* Rows that it took, 0 when there is none. */
-static int show_picture(Screen *screen, const Display *display)
-{
-    for (int i = 1; i < display->count && screen->pictures; i++) {
-        const DisplayForm *form = &display->form[i];
-        if (strcmp(form->mime, png) != 0) continue;
-        int rows = screen->pictures->draw(&screen->terminal, display->id, form->data, form->length, screen_width(screen),
-                                          screen_height(screen) - LINES_BELOW, sink, screen);
-        if (rows > 0) sink(screen, "\n", 1);
-        return rows;
-    }
-    return 0;
-}
-
+/* Its rows; 0: too many to go back over, or codes in it. */
 static int show_text(Screen *screen, const char *text)
 {
     int width = screen_width(screen), rows = 0;
@@ -81,7 +69,38 @@ static int show_text(Screen *screen, const char *text)
         free(line);
         if (!text[length]) return rows + 1;
     }
-    return rows;
+    return 0;
+}
+
+static int count_lines(const char *text)
+{
+    int count = 1;
+    for (; *text; text++) count += *text == '\n';
+    return count;
+}
+
+static const DisplayForm *find_picture(const Screen *screen, const Display *display)
+{
+    for (int i = 1; i < display->count && screen->pictures; i++)
+        if (strcmp(display->form[i].mime, png) == 0) return &display->form[i];
+    return NULL;
+}
+
+/* Letters cannot be read in blocks: a short text stands below. False: there is no picture. */
+static bool show_picture(Screen *screen, const Display *display, int *rows)
+{
+    const DisplayForm *form = find_picture(screen, display);
+    const char *text = display->form[0].data;
+    int lines = screen->terminal.kind == PICTURE_BLOCKS ? count_lines(text) : 0;
+    if (!form) return false;
+    if (lines > CAPTION_LINES) lines = 0;
+    *rows = screen->pictures->draw(&screen->terminal, display->id, form->data, form->length, screen_width(screen),
+                                   screen_height(screen) - LINES_BELOW - lines, sink, screen);
+    if (*rows == 0) return false;
+    sink(screen, "\n", 1);
+    int below = lines > 0 ? show_text(screen, text) : 0;
+    *rows = lines > 0 && below == 0 ? 0 : *rows + below;
+    return true;
 }
 
 static void show_first_line(Screen *screen, const char *text)
@@ -104,8 +123,8 @@ void screen_show(Screen *screen, const Display *display)
     if (place && display->update && !above) {
         show_first_line(screen, text);
     } else {
-        int rows = show_picture(screen, display);
-        if (rows == 0) rows = show_text(screen, text);
+        int rows = 0;
+        if (!show_picture(screen, display, &rows)) rows = show_text(screen, text);
         screen->above_rows = place && rows < screen_height(screen) ? rows : 0;
         screen->above_id = display->id;
     }
