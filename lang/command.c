@@ -138,7 +138,7 @@ static void read_command(const char *text, size_t length, size_t start, Piece *p
     else last -= 1 + twice;
     piece->argument = skip_spaces(text, start, last);
     piece->argument_end = last = trim_end(text, piece->argument, last);
-    const char *word = piece->argument == last ? "help" : "doc";
+    const char *word = piece->argument == last ? "help" : twice ? "source" : "doc";
     piece->command = command_find(word, strlen(word));
     piece->end = end < length ? end + 1 : length;
 }
@@ -296,7 +296,7 @@ bool command_reset(CommandCall *call)
 
 static const char help_head[] =
     "An expression shows its value; a ; behind it keeps it quiet. _ is the last value.\n"
-    "?name or name? says what a name is.\n\n";
+    "?name or name? says what a name is, ??name shows its source; apropos(\"word\") searches names and docs.\n\n";
 
 static void help_list(Text *out)
 {
@@ -308,15 +308,12 @@ static void help_list(Text *out)
     }
 }
 
-/* Help goes to the pager where there is one. */
-static bool answer_help(CommandCall *call, Text *plain)
+bool command_page(CommandCall *call)
 {
     const SessionConfig *config = vm_config(call->session->vm);
-    EvalResult *result = call->result;
-    if (!command_answer(call, plain)) return false;
     if (!config->page) return true;
-    config->page(config->user, result->display);
-    eval_result_clear(result);
+    config->page(config->user, call->result->display);
+    eval_result_clear(call->result);
     return true;
 }
 
@@ -331,19 +328,5 @@ bool command_help(CommandCall *call)
         return command_doc(call);
     else
         help_list(&out);
-    return answer_help(call, &out);
-}
-
-bool command_doc(CommandCall *call)
-{
-    size_t length = strlen(call->argument);
-    Text out = {0};
-    char *doc = session_inspect(call->session, call->argument, length, length);
-    if (!doc) {
-        vm_fail(call->session->vm, ERROR_name, "", "nothing is known of %s", call->argument);
-        return false;
-    }
-    text_format(&out, "%s", doc);
-    free(doc);
-    return answer_help(call, &out);
+    return command_answer(call, &out) && command_page(call);
 }

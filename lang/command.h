@@ -55,6 +55,8 @@ Completeness command_code_complete(const char *text, size_t length, int *indent)
 
 /* Makes [plain] (taken) the command's answer. */
 bool command_answer(CommandCall *call, Text *plain);
+/* Hands the answer to the front end's pager where there is one. */
+bool command_page(CommandCall *call);
 /* "--word " at the argument's start: steps over it. */
 bool command_flag(CommandCall *call, const char *flag);
 /* The argument as the module's code, to be run by vm_run_proto as often as one likes; return false where it is NULL. */

@@ -29,7 +29,7 @@ void display_free(Display *display)
     free(display);
 }
 
-static Display *display_new(Vm *vm)
+Display *display_new(Vm *vm)
 {
     Display *display = calloc(1, sizeof *display);
     if (display) display->form = calloc(MOST_FORMS, sizeof *display->form);
@@ -51,6 +51,11 @@ static bool add_form(Vm *vm, Display *display, const char *mime, size_t mime_len
     bytes[length] = '\0';
     display->form[display->count++] = (DisplayForm){name, bytes, length};
     return true;
+}
+
+bool display_add(Vm *vm, Display *display, const char *mime, const char *data, size_t length)
+{
+    return add_form(vm, display, mime, strlen(mime), data, length);
 }
 
 static bool add_text(Vm *vm, Display *display, Value v)

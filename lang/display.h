@@ -14,6 +14,8 @@ Display *display_of(Vm *vm, Value v, const char *forms);
 /* What print shows of [v]: of objects the text that show() gives. */
 bool display_print(Vm *vm, Value v, Text *out);
 const char *display_forms(Vm *vm);                         /* what the front end can show */
+Display *display_new(Vm *vm);                              /* without a form; NULL with the error set */
+bool display_add(Vm *vm, Display *display, const char *mime, const char *data, size_t length);
 Display *display_of_text(Vm *vm, const char *text, size_t length);     /* text/plain alone */
 void display_free(Display *display);
 /* Hands it to the front end, or writes its text where there is no callback. */

@@ -148,6 +148,10 @@ bool session_complete(Session *session, const char *text, size_t length, size_t 
 void completions_clear(Completions *completions);
 /* The documentation of the name at the cursor as text (malloc'ed), or NULL. */
 char *session_inspect(Session *session, const char *text, size_t length, size_t cursor);
+/* The same as text/plain, text/markdown and text/html, with its place and of a variable the value; [source]: with the
+   source too. NULL: nothing is known of it. */
+Display *session_describe(Session *session, const char *text, size_t length, size_t cursor, bool source);
+void session_display_free(Display *display);
 
 /* What is wrong with a program, found without running it. The strings live as long as the call of the report. */
 typedef enum CheckSeverity { CHECK_ERROR, CHECK_WARNING } CheckSeverity;

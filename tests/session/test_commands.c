@@ -54,14 +54,14 @@ static void expect_part(Session *session, const char *code, const char *part)
 static void test_pieces(void)
 {
     Session *s = open_session();
-    expect(s, "x = 3\n?x\nx + 1\ny = 2\ny", "x: int\n2");
-    expect(s, "  x ?", "x: int");
+    expect(s, "x = 3\n?x\nx + 1\ny = 2\ny", "x: int = 3\n2");
+    expect(s, "  x ?", "x: int = 3");
     expect_part(s, "z = [1,\n?\n]", "syntax error: expected a value, found '?'");
     expect(s, "fn f(a:\n  int?\n) = a\nf(2)", "2");
     expect(s, "nope\n:reset", "name error: nope is not defined\n  <in>:1:1\n  1 | nope\n      ^^^^");
     expect(s, "x", "3");
-    expect_part(s, "?x\n\nwrong", "x: int\nname error: wrong is not defined\n  <in>:3:1\n  3 | wrong\n      ^^^^^");
-    expect(s, "?x\n:quit\ny = 5", "x: int\n[left]");
+    expect_part(s, "?x\n\nwrong", "x: int = 3\nname error: wrong is not defined\n  <in>:3:1\n  3 | wrong\n      ^^^^^");
+    expect(s, "?x\n:quit\ny = 5", "x: int = 3\n[left]");
     expect(s, "y", "2");
     session_free(s);
 }
@@ -77,12 +77,67 @@ static void test_use(void)
     expect_part(s, ":doc softmax", "softmax(x, axis:int=-1)");
     expect_part(s, "softmax?", "softmax(x, axis:int=-1)");
     expect(s, ":doc", "argument error: :doc needs an argument\n  hint: :doc name: what a name is, the same as ?name");
-    expect(s, "?xyzzy", "name error: nothing is known of xyzzy");
+    expect(s, "?xyzzy", "name error: nothing is known of xyzzy\n  hint: apropos(\"xyzzy\") searches all names and docs");
     expect(s, ":quit now", "argument error: :quit takes no argument\n  hint: :quit: leaves, as exit() does");
     expect(s, ":rest", "name error: there is no command :rest\n  hint: did you mean :reset? :help lists the commands");
     expect(s, ":qu", "name error: there is no command :qu\n  hint: did you mean :quit? :help lists the commands");
     expect(s, ":", "name error: there is no command :\n  hint: :help lists the commands");
     expect(s, ":q", "[left]");
+    session_free(s);
+}
+
+static void expect_forms(Session *session, const char *text, bool source, const char *plain, const char *markdown,
+                         const char *html)
+{
+    Display *page = session_describe(session, text, strlen(text), strlen(text), source);
+    bool fine = page && page->count == 3 && !strcmp(page->form[0].data, plain) && !strcmp(page->form[1].data, markdown) &&
+                !strcmp(page->form[2].data, html);
+    if (!tap_ok(fine, "forms of %s", text) && page)
+        tap_note("got %s\n----\n%s\n----\n%s", page->form[0].data, page->form[1].data, page->form[2].data);
+    session_display_free(page);
+}
+
+static char paged[4096];
+
+static void on_page(void *user, const Display *display)
+{
+    (void)user;
+    snprintf(paged, sizeof paged, "%d %s", display->count, display->form[0].data);
+}
+
+static void test_inspect(void)
+{
+    Session *s = open_session();
+    expect(s, "## Adds <two>.\n##\n##     add_up(1)  # 2\nfn add_up(a, b=1) = a + b\n"
+              "model Box(n) {\n    size = n\n    ## Grows it.\n    fn grow(by) = size + by\n}\nbox = Box(2); x = f32([1, 2])", "");
+    expect_forms(s, "add_up", true,
+                 "add_up(a, b=1)\nAdds <two>.\n\n    add_up(1)  # 2\n\n<in>:4\n\n"
+                 "## Adds <two>.\n##\n##     add_up(1)  # 2\nfn add_up(a, b=1) = a + b",
+                 "```tessera\nadd_up(a, b=1)\n```\n\nAdds <two>.\n\n    add_up(1)  # 2\n\n*<in>:4*\n\n```tessera\n"
+                 "## Adds <two>.\n##\n##     add_up(1)  # 2\nfn add_up(a, b=1) = a + b\n```",
+                 "<pre><b>add_up(a, b=1)</b></pre><p>Adds &lt;two&gt;.\n\n</p><pre>add_up(1)  # 2\n</pre><p><i>&lt;in&gt;:4</i></p>"
+                 "<pre>## Adds &lt;two&gt;.\n##\n##     add_up(1)  # 2\nfn add_up(a, b=1) = a + b</pre>");
+    expect(s, "??box.grow", "grow(by)\nGrows it.\n\n<in>:8\n\n    ## Grows it.\n    fn grow(by) = size + by");
+    expect(s, "?x", "x: f32[2] = 1  2");
+    expect_part(s, "?box", "box: Box\nBox");
+    expect_part(s, "??nn.Linear", "\n\n## x @ weight.T + bias");
+    expect_part(s, "?nn.Linear", "\n\nnn/linear.tsr:");
+    expect_part(s, "??relu", "built in: its source is not in the language");
+    expect_part(s, ":source relu", "built in: its source is not in the language");
+    expect_part(s, "help(\"conv2d\")", "conv2d(x, weight, bias?");
+    expect_part(s, "help(relu)", "relu(x)\n");
+    expect_part(s, "help(add_up)", "Adds <two>.");
+    expect_part(s, "help(3)", "type error: help: a name or a function was expected");
+    expect_part(s, "help(\"xyzzy\")", "name error: help: nothing is known of xyzzy");
+    expect_part(s, "apropos(\"softmax\")", "softmax                e^x divided by its sum");
+    expect_part(s, "apropos(\"GROWTH of nothing\")", "nothing has \"GROWTH of nothing\" in its name or doc");
+    expect_part(s, "apropos(\"adds <\")", "add_up  Adds <two>.\n");
+    expect_part(s, "apropos(\"\")", "value error");
+    session_free(s);
+    SessionConfig config = {.output = output, .width = 80, .page = on_page};
+    s = session_new(&config);
+    expect(s, "?relu", "");
+    tap_ok(!strncmp(paged, "3 relu(x)\n", 10), "a page goes to the pager where there is one");
     session_free(s);
 }
 
@@ -106,7 +161,7 @@ static void test_time(void)
     expect_part(s, ":time n = n + 1", "0 tensors a run; at most 0 B");
     expect(s, "n > 100", "true");
     expect_part(s, ":time\nfor i in 0..3 {\n    i\n}\n?n\n", " median of ");
-    expect_part(s, ":time\nfor i in 0..3 {\n    i\n}\n?n\n", "n: int");
+    expect_part(s, ":time\nfor i in 0..3 {\n    i\n}\n?n\n", "n: int = ");
     expect_part(s, ":time x @ wrong", "name error: wrong is not defined\n  <in>:1:11\n  1 |       x @ wrong\n                ^^^^^");
     expect(s, ":time 1 +", "syntax error: expected a value, but the text ends here\n  <in>:1:10\n  1 |       1 +\n               ^");
     expect_part(s, ":time", ":time needs an argument");
@@ -231,6 +286,7 @@ int main(void)
 {
     test_pieces();
     test_use();
+    test_inspect();
     test_reset();
     test_time();
     test_shape();

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What completion (assist.c) and inspection (inspect.c) share: names in a text that is perhaps unfinished, and what they
+   stand for. Nothing is run for it. */
+#ifndef TESSERA_ASSIST_H
+#define TESSERA_ASSIST_H
+
+#include "session.h"
+
+bool assist_is_word(char c);
+/* Where the chain of names and dots that ends at [end] begins. */
+size_t assist_chain_start(const char *text, size_t end);
+/* The value of `a.b.c` in text[start..end); UNDEFINED when there is none. */
+Value assist_chain_value(Vm *vm, const char *text, size_t start, size_t end);
+
+/* The declaration of a library name on one line, up to its body, and its ## lines. */
+struct EmbeddedName;
+void library_header(const struct EmbeddedName *name, Text *out);
+void library_doc(const struct EmbeddedName *name, Text *out);
+
+#endif
