@@ -347,6 +347,7 @@ op_NOT_IN: REGISTERS(); operation = OPERATOR_NOT_IN; goto binary;
 op_AND_COMBINE: REGISTERS(); operation = OPERATOR_AND; goto binary;
 op_OR_COMBINE: REGISTERS(); operation = OPERATOR_OR; goto binary;
 binary:
+    SAVE();
     TRY(FLAG(DEFER) ? do_deferred(vm, operation, *x, y, &made) : arith_binary(vm, operation, *x, *y, &made));
     if (FLAG(KILL_B))
         drop(&B);
@@ -369,6 +370,7 @@ op_NOT:
     }
     operation = OPERATOR_NOT;
 unary:
+    SAVE();
     TRY(FLAG(DEFER) ? do_deferred(vm, operation, B, NULL, &made) : arith_unary(vm, operation, B, &made));
     if (FLAG(KILL_B))
         drop(&B);
@@ -435,6 +437,7 @@ op_TEST_LE_K: TESTED_K(); TEST(OPERATOR_LE, <=);
 op_TEST_GT_K: TESTED_K(); TEST(OPERATOR_GT, >);
 op_TEST_GE_K: TESTED_K(); TEST(OPERATOR_GE, >=);
 test:
+    SAVE();
     TRY(arith_binary(vm, operation, *x, *y, &made));
     if (made.tag == TAG_BOOL) {
         truth = made.b;
@@ -577,6 +580,7 @@ op_INDEX:
             NEXT();
         }
     }
+    SAVE();
     TRY(do_index(vm, B, C, &made));
     if (FLAG(KILL_B))
         drop(&B);
@@ -585,6 +589,7 @@ op_INDEX:
     put(&A, made);
     NEXT();
 op_INDEX_MANY:
+    SAVE();
     TRY(do_index_many(vm, &proto->indexes[CODE_C(w)], &A));
     NEXT();
 op_SET_INDEX:

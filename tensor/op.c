@@ -208,8 +208,8 @@ static bool run_call(OpCall *call)
     return true;
 }
 
-bool op_call(TensorContext *context, const OpDef *def, int n_in, Tensor *const *in, const Attr *attr, Tensor **out,
-             int *n_out)
+static bool call_op(TensorContext *context, const OpDef *def, int n_in, Tensor *const *in, const Attr *attr, Tensor **out,
+                    int *n_out)
 {
     if (op_takes_halves(def, n_in, in, attr))
         return op_call_widened(context, def, n_in, in, attr, out, n_out);
@@ -231,4 +231,16 @@ bool op_call(TensorContext *context, const OpDef *def, int n_in, Tensor *const *
         out[i] = call.out[i];
     *n_out = call.n_out;
     return true;
+}
+
+bool op_call(TensorContext *context, const OpDef *def, int n_in, Tensor *const *in, const Attr *attr, Tensor **out,
+             int *n_out)
+{
+    OpWatch *watch = context->watch;
+    if (!watch)
+        return call_op(context, def, n_in, in, attr, out, n_out);
+    watch->begin(watch, def->name);
+    bool done = call_op(context, def, n_in, in, attr, out, n_out);
+    watch->end(watch);
+    return done;
 }

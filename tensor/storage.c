@@ -87,6 +87,12 @@ void runtime_forget_peak(void)
     atomic_store(&peak_bytes, atomic_load(&live_bytes));
 }
 
+size_t runtime_live_bytes(void)
+{
+    int64_t live = atomic_load_explicit(&live_bytes, memory_order_relaxed);
+    return live > 0 ? (size_t)live : 0;
+}
+
 void memory_count(int64_t bytes)
 {
     int64_t now = atomic_fetch_add_explicit(&live_bytes, bytes, memory_order_relaxed) + bytes;

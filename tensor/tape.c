@@ -19,6 +19,7 @@ struct GradNode {
     int32_t refs;
     int32_t n_in;
     uint8_t n_out, n_attr;
+    int32_t place;            /* where it was recorded, as context->watch said */
     bool spent;               /* backward has used it up */
     bool reaches;             /* in this pass: leads to a leaf */
     bool asked;               /* in this pass: is one of the leaves */
@@ -54,18 +55,18 @@ static size_t text_bytes(const Attr *attr, int n_attr, unsigned strings)
 }
 
 /* A blank node with room for its parts behind it. */
-static GradNode *new_node(Error *error, const OpDef *def, int n_in, int n_out, int n_attr, size_t text)
+static GradNode *new_node(TensorContext *context, const OpDef *def, int n_in, int n_out, int n_attr, size_t text)
 {
     size_t ins = (size_t)n_in, outs = (size_t)n_out;
     size_t bytes = sizeof(GradNode) + ins * (sizeof(Edge) + sizeof(Tensor *) + sizeof(TensorSpec)) +
                    outs * (2 * sizeof(Tensor *) + sizeof(TensorSpec)) + (size_t)n_attr * sizeof(Attr) + text;
     GradNode *node = block_take(bytes);
     if (!node) {
-        error_set(error, ERROR_memory, "", "no memory is left to record gradients");
+        error_set(&context->error, ERROR_memory, "", "no memory is left to record gradients");
         return NULL;
     }
     *node = (GradNode){.refs = 1, .n_in = n_in, .n_out = (uint8_t)n_out, .n_attr = (uint8_t)n_attr, .def = def,
-                       .bytes = bytes};
+                       .bytes = bytes, .place = context->watch ? context->watch->place : 0};
     node->order = atomic_fetch_add_explicit(&node_orders, 1, memory_order_relaxed);
     node->edge = (Edge *)(void *)(node + 1);
     node->in = (Tensor **)(void *)(node->edge + n_in);
@@ -250,7 +251,7 @@ bool tape_record(OpCall *call)
     int n_attr = op_attr_count(call->def, &strings);
     if (!call->attr)
         n_attr = 0;
-    GradNode *node = new_node(&call->ctx->error, call->def, call->n_in, call->n_out, n_attr,
+    GradNode *node = new_node(call->ctx, call->def, call->n_in, call->n_out, n_attr,
                               strings ? text_bytes(call->attr, n_attr, strings) : 0);
     if (!node)
         return false;
@@ -270,7 +271,7 @@ Tensor *grad_leaf(TensorContext *context, Tensor *tensor)
         error_set(&context->error, ERROR_gradient, "grad", "only float tensors have gradients, got %s", type);
         return NULL;
     }
-    GradNode *node = new_node(&context->error, NULL, 1, 1, 0, 0);
+    GradNode *node = new_node(context, NULL, 1, 1, 0, 0);
     if (!node)
         return NULL;
     spec_of(tensor, &node->in_spec[0]);
@@ -350,7 +351,7 @@ static bool grow(TensorContext *ctx, GradBoundary *b)
 /* A leaf in place of [node]'s output, itself linked to it as the next boundary sees it. */
 static Tensor *new_stand_in(TensorContext *ctx, GradBoundary *b, const Tensor *in)
 {
-    GradNode *node = new_node(&ctx->error, NULL, 1, 1, 0, 0);
+    GradNode *node = new_node(ctx, NULL, 1, 1, 0, 0);
     if (!node)
         return NULL;
     node->order = b->since;
@@ -437,7 +438,7 @@ void grad_boundary_free(GradBoundary *b)
 
 bool grad_hook_take(TensorContext *ctx, GradHook *hook, int n_in, Tensor *const *in, int n_out, Tensor **out)
 {
-    GradNode *node = new_node(&ctx->error, &hook_row, n_in, n_out, 0, 0);
+    GradNode *node = new_node(ctx, &hook_row, n_in, n_out, 0, 0);
     if (!node) {
         hook->release(hook);
         return false;
@@ -648,6 +649,20 @@ static bool call_hook(Pass *pass, GradNode *node, bool *wants, Tensor **dx)
     return done || error_set(&pass->ctx->error, ERROR_internal, "with_grad", "its gradient failed without saying why");
 }
 
+static bool any_rule(Pass *pass, GradNode *node, bool *wants, Tensor **dx)
+{
+    return node->hook ? call_hook(pass, node, wants, dx) : call_rule(pass, node, wants, dx);
+}
+
+static bool watched_rule(Pass *pass, GradNode *node, bool *wants, Tensor **dx)
+{
+    OpWatch *watch = pass->ctx->watch;
+    watch->begin_gradient(watch, node->place);
+    bool done = any_rule(pass, node, wants, dx);
+    watch->end(watch);
+    return done;
+}
+
 #define FEW 16
 
 static bool differentiate(Pass *pass, GradNode *node)
@@ -665,7 +680,7 @@ static bool differentiate(Pass *pass, GradNode *node)
         return no_gradient(pass, node);
     bool few_wants[FEW];
     Tensor *few_dx[FEW];
-    bool (*rule)(Pass *, GradNode *, bool *, Tensor **) = node->hook ? call_hook : call_rule;
+    bool (*rule)(Pass *, GradNode *, bool *, Tensor **) = pass->ctx->watch ? watched_rule : any_rule;
     if (node->n_in <= FEW)
         return rule(pass, node, few_wants, few_dx);
     size_t n = (size_t)node->n_in, bytes = n * (sizeof(Tensor *) + sizeof(bool));

@@ -80,7 +80,16 @@ typedef struct TensorContext {
     void (*serve)(void *owner);   /* what FLAG_REQUEST asks for, called on the context's own thread; may be NULL */
     void *owner;
     struct GradBoundary *boundary;    /* of what is being recorded; NULL: none */
+    struct OpWatch *watch;    /* sees every op that runs; NULL: none */
 } TensorContext;
+
+/* Told of each op, and of each gradient rule of a recorded one, around the ops that it calls itself. */
+typedef struct OpWatch {
+    void (*begin)(struct OpWatch *watch, const char *name);
+    void (*begin_gradient)(struct OpWatch *watch, int32_t place);      /* of what was recorded at that place */
+    void (*end)(struct OpWatch *watch);                                /* of what began last */
+    int32_t place;            /* kept with what is recorded; set by whoever watches */
+} OpWatch;
 
 /* What others ask of the thread that computes. */
 enum { FLAG_INTERRUPT = 1, FLAG_REQUEST = 2 };
@@ -290,6 +299,7 @@ typedef struct RuntimeInfo {
 void runtime_info(RuntimeInfo *info, bool open_blas);
 void runtime_set_threads(int threads);              /* 0: as many as the cores granted */
 int64_t runtime_live_tensors(void);
+size_t runtime_live_bytes(void);                    /* of larger tensors: cheap */
 int64_t runtime_tensors_made(void);                 /* by this thread, ever */
 void runtime_forget_peak(void);                     /* memory_peak starts anew from what is in use */
 /* False under AddressSanitizer and when TESSERA_NO_CACHE is set: then nobody keeps freed memory, so that tools see

@@ -165,6 +165,16 @@ static void test_time(void)
     expect_part(s, ":time x @ wrong", "name error: wrong is not defined\n  <in>:1:11\n  1 |       x @ wrong\n                ^^^^^");
     expect(s, ":time 1 +", "syntax error: expected a value, but the text ends here\n  <in>:1:10\n  1 |       1 +\n               ^");
     expect_part(s, ":time", ":time needs an argument");
+    expect_part(s, "x = ones(64, 64)\n:prof x @ x", " a run, mean of ");
+    expect_part(s, ":prof x @ x", "  matmul");
+    expect_part(s, ":prof x @ x", "        1   16.0 KB  <in>:1  x @ x");
+    expect_part(s, ":prof y = grad(v -> {\n    sum(v @ v)\n})(x)", "        2   64.0 KB  <in>:2  sum(v @ v)");
+    expect_part(s, ":prof grad(v -> sum(v @ v))(x)", "(sums of gradients)");
+    expect(s, "y.shape", "[64, 64]");
+    expect_part(s, ":prof x @ wrong", "name error: wrong is not defined");
+    expect_part(s, ":prof x @ ones(3)", "inner sizes differ, 64 and 3");
+    expect_part(s, ":prof", ":prof needs an argument");
+    expect(s, "sum(x)", "4096.0");
     session_free(s);
 }
 
