@@ -17,7 +17,7 @@
 
 typedef struct Row {
     Source *source;           /* retained, of a line; NULL: an op's row */
-    const char *name;
+    char *name;               /* owned; NULL: a line's */
     uint32_t line;
     int64_t calls;
     double forward, gradient; /* seconds */
@@ -26,12 +26,12 @@ typedef struct Row {
 
 typedef struct Rows { Row *at; int count, room; } Rows;
 
-typedef struct Running { const char *name; int place; bool gradient; } Running;
+typedef struct Running { int op, place; bool gradient; } Running;      /* their rows */
 
 typedef struct Profile {
     OpWatch watch;            /* first: what is told is told of a Profile */
     Vm *vm;
-    Rows lines, ops;          /* the first row: no line is known, no memory was left */
+    Rows lines, ops;          /* their first rows: no line is known; what gradient rules do beside calling ops */
     Running running[PROF_DEPTH];
     int depth;
     double last;              /* when the last op began or ended */
@@ -51,37 +51,49 @@ static double now(void)
 
 /* ---- rows ---- */
 
-static bool add_row(Profile *p, Rows *rows, Row row)
+/* -1 when memory is out. */
+static int add_row(Profile *p, Rows *rows, Source *source, uint32_t line, const char *name)
 {
     if (rows->count == rows->room) {
         int room = rows->room ? 2 * rows->room : 64;
         Row *more = realloc(rows->at, (size_t)room * sizeof *more);
         p->failed |= !more;
-        if (!more) return false;
+        if (!more) return -1;
         rows->at = more;
         rows->room = room;
     }
-    source_retain(row.source);
-    rows->at[rows->count++] = row;
-    return true;
+    char *copy = name ? strdup(name) : NULL;
+    p->failed |= name && !copy;
+    if (name && !copy) return -1;
+    rows->at[rows->count] = (Row){.source = source_retain(source), .line = line, .name = copy};
+    return rows->count++;
 }
 
 static void clear_rows(Rows *rows)
 {
-    for (int i = 0; i < rows->count; i++) source_release(rows->at[i].source);
+    for (int i = 0; i < rows->count; i++) {
+        source_release(rows->at[i].source);
+        free(rows->at[i].name);
+    }
     free(rows->at);
 }
 
-/* The row of a line, or of an op where source is NULL. There are few enough to search. */
-static int row_of(Profile *p, Rows *rows, Source *source, uint32_t line, const char *name)
+/* There are few enough to search; the first when memory is out. */
+static int line_row(Profile *p, Source *source, uint32_t line)
 {
-    for (int i = rows->count - 1; i > 0; i--)
-        if (rows->at[i].source == source && rows->at[i].line == line && rows->at[i].name == name) return i;
-    return add_row(p, rows, (Row){.source = source, .line = line, .name = name}) ? rows->count - 1 : 0;
+    for (int i = p->lines.count - 1; i > 0; i--)
+        if (p->lines.at[i].source == source && p->lines.at[i].line == line) return i;
+    int added = add_row(p, &p->lines, source, line, NULL);
+    return added < 0 ? 0 : added;
 }
 
-/* NULL: what gradient rules do beside the ops that they call. */
-static int op_row(Profile *p, const char *name) { return name ? row_of(p, &p->ops, NULL, 0, name) : 0; }
+static int op_row(Profile *p, const char *name)
+{
+    for (int i = p->ops.count - 1; i > 0; i--)
+        if (strcmp(p->ops.at[i].name, name) == 0) return i;
+    int added = add_row(p, &p->ops, NULL, 0, name);
+    return added < 0 ? 0 : added;
+}
 
 /* The innermost line of the user's own code. */
 static int place_now(Profile *p)
@@ -94,7 +106,7 @@ static int place_now(Profile *p)
         Span span = pc >= 0 && pc < proto->n_code ? proto->spans[pc] : proto->span;
         uint32_t line, column;
         source_locate(proto->source, span.start, &line, &column);
-        return row_of(p, &p->lines, proto->source, line, NULL);
+        return line_row(p, proto->source, line);
     }
     return 0;
 }
@@ -119,7 +131,7 @@ static void count_time(Profile *p, int place)
     p->live = live;
     line->bytes += taken;
     if (who) {
-        Row *op = &p->ops.at[op_row(p, who->name)];
+        Row *op = &p->ops.at[who->op];
         op->bytes += taken;
         *(who->gradient ? &op->gradient : &op->forward) += took;
         *(who->gradient ? &line->gradient : &line->forward) += took;
@@ -129,11 +141,11 @@ static void count_time(Profile *p, int place)
     }
 }
 
-static void enter(Profile *p, const char *name, int place, bool gradient)
+static void enter(Profile *p, int op, int place, bool gradient)
 {
     count_time(p, place);
-    if (p->depth++ < PROF_DEPTH) p->running[p->depth - 1] = (Running){name, place, gradient};
-    p->ops.at[op_row(p, name)].calls++;
+    if (p->depth++ < PROF_DEPTH) p->running[p->depth - 1] = (Running){op, place, gradient};
+    p->ops.at[op].calls++;
 }
 
 static void begin(OpWatch *watch, const char *name)
@@ -143,14 +155,14 @@ static void begin(OpWatch *watch, const char *name)
     int place = outer ? outer->place : place_now(p);
     if (!outer) p->lines.at[place].calls++;
     watch->place = place;
-    enter(p, name, place, outer && outer->gradient);
+    enter(p, op_row(p, name), place, outer && outer->gradient);
 }
 
 /* A place may be that of an earlier run, when what is differentiated was recorded then. */
 static void begin_gradient(OpWatch *watch, int32_t place)
 {
     Profile *p = (Profile *)(void *)watch;
-    enter(p, NULL, place < p->lines.count ? place : 0, true);
+    enter(p, 0, place < p->lines.count ? place : 0, true);
 }
 
 static void end(OpWatch *watch)
@@ -191,8 +203,8 @@ static bool reset(Profile *p)
     clear_rows(&p->lines);
     clear_rows(&p->ops);
     *p = (Profile){.watch = {.begin = begin, .end = end, .begin_gradient = begin_gradient}, .vm = p->vm};
-    return (add_row(p, &p->lines, (Row){.name = "(outside functions of yours)"}) &&
-            add_row(p, &p->ops, (Row){.name = "(sums of gradients)"})) || vm_out_of_memory(p->vm);
+    return (add_row(p, &p->lines, NULL, 0, "(no line)") == 0 && add_row(p, &p->ops, NULL, 0, "(sums of gradients)") == 0) ||
+           vm_out_of_memory(p->vm);
 }
 
 /* The first run fills caches and is not counted, unless it takes the whole time. */

@@ -7,6 +7,7 @@
 
    Invariants: a put-off tensor is seen by op_call_fused and tensor_settle only; every step has the shape of the whole
    result, so that only leaves are broadcast; each step is read once, by a later one. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +37,29 @@ struct Deferred {
     Steps steps;
     Tensor *leaf[MOST_LEAVES];      /* owned */
 };
+
+/* ---- who watches ---- */
+
+/* Tells that these steps begin, and [last] behind them unless it is NULL: "fused mul add sum". */
+static void watch_begin(TensorContext *ctx, const Steps *steps, const OpDef *last)
+{
+    char name[128] = "fused";
+    if (!ctx->watch)
+        return;
+    for (int i = 0; i <= steps->n_steps; i++) {
+        const OpDef *def = i < steps->n_steps ? steps->step[i].def : last;
+        size_t used = strlen(name);
+        if (def)
+            snprintf(name + used, sizeof name - used, " %s", def->name);
+    }
+    ctx->watch->begin(ctx->watch, name);
+}
+
+static void watch_end(TensorContext *ctx)
+{
+    if (ctx->watch)
+        ctx->watch->end(ctx->watch);
+}
 
 /* ---- putting off ---- */
 
@@ -396,7 +420,9 @@ static bool hook_gradient(GradHook *hook, TensorContext *ctx, Tensor *const *dy,
             if (wants[i])
                 fine = (full[i] = scope_own(&scope, tensor_new(ctx, fused->spec.dtype, fused->spec.ndim,
                                                                fused->spec.shape))) != NULL;
+        watch_begin(ctx, &fused->steps, NULL);
         fine = fine && backward_pass(fused, ctx, dy[0], full);
+        watch_end(ctx);
     }
     for (int i = 0; i < fused->steps.n_leaves && fine; i++) {
         if (!wants[i])
@@ -498,7 +524,9 @@ bool tensor_settle(TensorContext *ctx, Tensor *tensor)
     Deferred *deferred = tensor->deferred;
     if (!deferred)
         return true;
+    watch_begin(ctx, &deferred->steps, NULL);
     Tensor *made = compute(ctx, deferred, (Dtype)tensor->dtype, tensor->ndim, tensor->shape);
+    watch_end(ctx);
     if (!made)
         return false;
     tensor->deferred = NULL;
@@ -577,7 +605,9 @@ bool op_call_fused(TensorContext *ctx, const OpDef *def, int n_in, Tensor *const
     if (waiting || defer) {
         OpCall call = {.ctx = ctx, .def = def, .n_in = n_in, .in = in, .attr = attr, .n_out = 1};
         if (waiting && can_sum(&call)) {
+            watch_begin(ctx, &in[0]->deferred->steps, def);
             bool fine = sum_fused(&call);
+            watch_end(ctx);
             out[0] = call.out[0];
             *n_out = 1;
             return fine;
