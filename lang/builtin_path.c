@@ -23,6 +23,7 @@
 
 static bool file_fails(Vm *vm, const char *function, const char *path)
 {
+    if (errno == EINTR && tensor_interrupted(vm_tensors(vm))) return false;
     vm_fail(vm, ERROR_io, function, "%.200s: %s", path, strerror(errno));
     if (path[0] == '~') error_hint(&vm_tensors(vm)->error, "full_path(\"~/…\") begins at your home folder");
     return false;

@@ -380,18 +380,28 @@ static void bind_brackets(Keymap map)
             map[(int)*bracket].function = close_bracket;
 }
 
+/* Keys that readline gives to what is of no use here: Alt-Enter changes to vi's mode, vi's Ctrl-L inserts itself. */
+static void bind_key(Keymap map, int key, rl_command_func_t *unless, rl_command_func_t *ours)
+{
+    if (map[key].type == ISFUNC && (!map[key].function || map[key].function == unless))
+        map[key].function = ours;
+}
+
 void keys_bind(void)
 {
     static const char *const maps[] = {"emacs", "vi-insert", "vi-command"}, *const answers[] = {"\\e[?", "\\e[6;", "\\e_G"};
     rl_add_defun("insert-line", open_line, -1);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3; i++) replace_in(rl_get_keymap_by_name(maps[i]));
+    for (int i = 0; i < 2; i++) {
         Keymap map = rl_get_keymap_by_name(maps[i]);
-        replace_in(map);
-        if (i < 2) bind_brackets(map);
-        if (i < 2) rl_bind_keyseq_if_unbound_in_map("\\e\\C-m", open_line, map);
-        if (i < 2) rl_bind_keyseq_if_unbound_in_map("\\e\\C-j", open_line, map);
-        for (size_t j = 0; i < 2 && j < sizeof answers / sizeof *answers; j++)
+        bind_brackets(map);
+        for (size_t j = 0; j < sizeof answers / sizeof *answers; j++)
             rl_bind_keyseq_if_unbound_in_map(answers[j], drop_answer, map);
     }
-    rl_bind_key_if_unbound_in_map('o', vi_open_below, rl_get_keymap_by_name("vi-command"));
+    Keymap meta = rl_get_keymap_by_name("emacs-meta"), insert = rl_get_keymap_by_name("vi-insert");
+    bind_key(meta, RETURN, rl_vi_editing_mode, open_line);
+    bind_key(meta, NEWLINE, rl_vi_editing_mode, open_line);
+    bind_key(insert, CTRL('L'), rl_insert, clear_screen);
+    bind_key(rl_get_keymap_by_name("vi-command"), 'o', NULL, vi_open_below);
+    rl_bind_keyseq_if_unbound_in_map("\\e\\C-m", open_line, insert);
 }

@@ -132,33 +132,25 @@ static void obey(int number)
     rl_prep_terminal(1);
 }
 
-static void mind_signals(void)
-{
-    for (int i = 1; i < WATCHED; i++) {
-        if (!arrived[i]) continue;
-        arrived[i] = 0;
-        if (watched[i] == SIGWINCH) {
-            paint_resize();
-            editor.stale = true;
-        } else if (watched[i] == SIGCONT) {
-            rl_deprep_terminal();                        /* readline believes that its modes still hold */
-            rl_prep_terminal(1);
-            editor_refresh(true);
-        } else {
-            editor_below();
-            obey(watched[i]);
-            forget_signal(SIGCONT);
-            editor_refresh(true);
-        }
-    }
-}
-
 /* ---- the screen ---- */
+
+/* The prompt, behind the sign of the editing mode for those who want to see it. */
+static const char *prompt_now(void)
+{
+    static char text[512];
+    const char *prompt = rl_display_prompt ? rl_display_prompt : "", *wanted = rl_variable_value("show-mode-in-prompt");
+    if (!wanted || strcmp(wanted, "on") != 0) return prompt;
+    const char *mode = rl_variable_value(rl_editing_mode == 1 ? "emacs-mode-string"
+                                         : rl_get_keymap() == vi_movement_keymap ? "vi-cmd-mode-string"
+                                                                                 : "vi-ins-mode-string");
+    snprintf(text, sizeof text, "%s%s", mode ? mode : "", prompt);
+    return text;
+}
 
 static Picture picture_now(void)
 {
     bool own = editor.code && rl_display_prompt == rl_prompt;
-    return (Picture){.prompt = rl_display_prompt ? rl_display_prompt : "", .text = rl_line_buffer,
+    return (Picture){.prompt = prompt_now(), .text = rl_line_buffer,
                      .length = (size_t)rl_end, .point = (size_t)rl_point,
                      .suggestion = own ? keys_suggestion() : NULL, .highlight = editor.code ? editor.host.highlight : NULL,
                      .color = editor.host.color, .own_prompt = own};
@@ -220,15 +212,47 @@ static int insert_prefill(void)
     return 0;
 }
 
+static void mind_signals(void)
+{
+    cancelled_now = cancelled_now || editor.host.interrupted(editor.host.user);
+    for (int i = 1; i < WATCHED; i++) {
+        if (!arrived[i]) continue;
+        arrived[i] = 0;
+        if (watched[i] == SIGWINCH) {
+            paint_resize();
+            editor.stale = true;
+        } else if (watched[i] == SIGCONT) {
+            rl_deprep_terminal();                        /* readline believes that its modes still hold */
+            rl_prep_terminal(1);
+            editor_refresh(true);
+        } else {
+            editor_below();
+            obey(watched[i]);
+            forget_signal(SIGCONT);
+            editor_refresh(true);
+        }
+    }
+}
+
+/* A poll that finds input leaves signals pending; Ctrl-C comes before the keys behind it. */
+static void let_signals_in(void)
+{
+    sigset_t ours;
+    sigprocmask(SIG_SETMASK, &mask_before, &ours);
+    sigprocmask(SIG_SETMASK, &ours, NULL);
+    mind_signals();
+}
+
 /* Waits for input; false: a signal, the host, or the time came first. */
 static bool wait_for_input(int seconds)
 {
     struct pollfd wait[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = editor.host.wake, .events = POLLIN}};
     struct timespec time = {.tv_sec = seconds};
+    let_signals_in();
+    if (cancelled_now) return false;
     if (is_ahead() || input_ended) return true;
     int ready = ppoll(wait, editor.host.wake >= 0 ? 2 : 1, seconds >= 0 ? &time : NULL, &mask_before);
-    cancelled_now = cancelled_now || editor.host.interrupted(editor.host.user);
-    mind_signals();
+    let_signals_in();
     if (cancelled_now) return false;
     if (ready > 0 && wait[1].revents) {
         editor_refresh(false);
@@ -276,6 +300,17 @@ static void take_line(char *line)
     rl_callback_handler_remove();
 }
 
+/* Text is UTF-8 here: where no locale is chosen, C.UTF-8 is. readline takes the environment's again for each line. */
+static void choose_locale(void)
+{
+    const char *name = setlocale(LC_CTYPE, NULL);
+    if (name && strcmp(name, "C") != 0 && strcmp(name, "POSIX") != 0) return;
+    if (!setlocale(LC_CTYPE, "C.UTF-8")) return;
+    rl_variable_bind("input-meta", "on");
+    rl_variable_bind("output-meta", "on");
+    rl_variable_bind("convert-meta", "off");
+}
+
 static void drop_line(void)
 {
     rl_callback_sigcleanup();                            /* out of a search or an argument */
@@ -298,6 +333,7 @@ static char *line_get(const char *prompt, const char *prefill, bool *cancelled)
     watch_signals();
     paint_start();
     rl_callback_handler_install(prompt ? prompt : LINE_PROMPT, take_line);
+    choose_locale();
     take_early_keys();
     while (!line_finished && !cancelled_now) {
         if (editor.stale && !input_waits(0)) draw();
@@ -313,17 +349,6 @@ static char *line_get(const char *prompt, const char *prefill, bool *cancelled)
     return line_read;
 }
 
-/* Text is UTF-8 here, whatever the locale says: without one that can be had, C.UTF-8 is. */
-static void choose_locale(void)
-{
-    const char *name = setlocale(LC_CTYPE, NULL);
-    if (name && strcmp(name, "C") != 0 && strcmp(name, "POSIX") != 0) return;
-    if (!setlocale(LC_CTYPE, "C.UTF-8")) return;
-    rl_variable_bind("input-meta", "on");
-    rl_variable_bind("output-meta", "on");
-    rl_variable_bind("convert-meta", "off");
-}
-
 static void line_open(const LineHost *host)
 {
     editor.host = *host;
@@ -337,10 +362,10 @@ static void line_open(const LineHost *host)
     rl_input_available_hook = keys_wait;
     rl_variable_bind("show-all-if-ambiguous", "on");     /* before ~/.inputrc, which may say otherwise */
     rl_variable_bind("revert-all-at-newline", "on");
+    rl_variable_bind("bind-tty-special-chars", "off");   /* or each line binds Backspace and Ctrl-U anew */
     using_history();
     stifle_history(HISTORY_ENTRIES);
     rl_initialize();
-    choose_locale();
     keys_bind();
     complete_bind();
 }
