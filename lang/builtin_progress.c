@@ -4,6 +4,7 @@
    leaves it when the loop ends, breaks or fails, or at the latest when the stream is freed. A front end that draws no
    bars itself gets the whole stack as one display, which takes its own place again and again. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -48,22 +49,22 @@ static void add_time(Text *text, double seconds)
     else text_format(text, "%ld:%02ld", whole / 60, whole % 60);
 }
 
-static void add_count(Text *text, double count)
+static int format_count(double count, int width, char text[32])
 {
-    text_format(text, floor(count) == count && fabs(count) < 1e15 ? "%.0f" : "%.4g", count);
+    return snprintf(text, 32, floor(count) == count && fabs(count) < 1e15 ? "%*.0f" : "%*.4g", width, count);
 }
 
-/* "label 120/235", or "label 120" */
+/* "label  20/235", as wide as it will be, or "label 20" */
 static void add_head(const Progress *p, Text *text)
 {
+    char step[32], total[32];
+    int width = p->total >= 0 ? format_count(p->total, 0, total) : 0;
     if (p->label.tag == TAG_STRING && p->label.string->length) {
         text_add(text, p->label.string->text, p->label.string->length);
         text_add(text, " ", 1);
     }
-    add_count(text, p->step);
-    if (p->total < 0) return;
-    text_add(text, "/", 1);
-    add_count(text, p->total);
+    format_count(p->step, width, step);
+    text_format(text, "%s%s%s", step, width ? "/" : "", width ? total : "");
 }
 
 /* Steps a second, of late while it runs. */

@@ -48,7 +48,7 @@ static void add_line(Drawing *drawing, const char *text)
     snprintf(line, sizeof line, "%s", text);
     tame(line);
     line[columns_cut(line, drawing->width - 1)] = 0;
-    if (drawing->lines) add(drawing, "\r\n", 2);
+    if (drawing->lines) add(drawing, "\n", 1);
     drawing->columns[drawing->lines++] = columns_of(line);
     add(drawing, line, strlen(line));
     add(drawing, "\033[K", 3);
@@ -138,7 +138,7 @@ static void draw(Screen *screen, const Progressed *progress)
     begin(&drawing, screen);
     add_lines(&drawing, progress);
     add(&drawing, "\033[J", 3);
-    if (progress->done) add(&drawing, "\r\n", 2);
+    if (progress->done) add(&drawing, "\n", 1);
     screen_flush(screen);
     screen_write_error(drawing.text, drawing.used);
     screen->drawn = progress->done ? 0 : drawing.lines;

@@ -376,6 +376,95 @@ static void test_places(void)
     tap_ok(finish() == 0, "and ends");
 }
 
+/* ---- progress ---- */
+
+static const char nested[] =
+    "for e in progress(0..2, \"学習\", curve=true) {\n"
+    "    for i in progress(0..8, \"batch\") { sleep(0.05); report(loss=1 / (1 + i + 8 * e)) }\n"
+    "    if e == 0 { print(\"between\") }\n"
+    "}\n"
+    "print(\"end\")\n";
+
+static void test_progress(void)
+{
+    if (!run(&(Terminal){0}, nested)) return;
+    expect("\r学習 0/2  ░░░░░░░░░░░░░░░░░░░░░░░░  0:00", "the outer line, as soon as it begins");
+    expect("\r\nbatch 0/8  ░░", "the inner one below, the bars at one height");
+    expect("\r\033[1A学習 0/2", "both in place again");
+    expect("loss 1", "with what was reported");
+    expect("\n        1 \xE2", "and the curve below");
+    expect("\r\033[5A\033[Jbetween\r\n", "all of it goes before a line of output");
+    expect("学習 1/2   ████████████░░░░░░░░░░░░", "and comes back");
+    expect("batch ", "with the next inner loop");
+    expect("学習 2/2  ████████████████████████", "what is over stays");
+    expect("\033[K\033[J\r\nend\r\n", "the cursor below it");
+    tap_ok(finish() == 0 && !saw("stopped"), "and ends well");
+}
+
+static void test_progress_narrow(void)
+{
+    if (!run(&(Terminal){.columns = 20}, "for i in progress(0..3, \"学学学学学学学学学学学学\") { sleep(0.12) }\n")) return;
+    expect("\r学学学学学学学学学\033[K", "a line is cut before its last column, between wide characters");
+    finish();
+    if (!run(&(Terminal){.rows = 4}, nested)) return;
+    expect("学習 2/2", "a low terminal");
+    tap_ok(finish() == 0 && !saw("\xE2\xA0"), "has no curve");
+    if (!run(&(Terminal){.env = {"LC_ALL", "C"}}, "for i in progress(0..2, \"a\\tb\", curve=true) { report(loss=i); sleep(0.12) }\n")) return;
+    expect("\ra b 1/2  ############------------", "without Unicode bars are ASCII; control characters do not pass");
+    finish();
+}
+
+static void test_progress_stops(void)
+{
+    static const char endless[] = "for e in progress(0..2, \"outer\") { for i in progress(0..999, \"inner\") { sleep(0.02) } }\n";
+    if (!run(&(Terminal){.env = {"NO_COLOR", "1"}}, endless)) return;
+    expect(" left", "a loop runs");
+    type("\003");
+    expect("outer 0/2", "Ctrl-C: the lines");
+    expect("stopped\033[K\r\ninner ", "both");
+    expect("stopped\033[K\033[J\r\n", "say where it stopped");
+    expect("interrupted", "and the message stands below");
+    tap_ok(finish() == 130, "with its status");
+    if (!run(&(Terminal){.env = {"NO_COLOR", "1"}},
+             "try { for i in progress(0..9) { throw i } } catch e { 0 }\nfor i in progress(0..9, \"again\") { 1 // i }\n")) return;
+    expect("stopped", "an error that is caught closes its line");
+    expect("again 0/9", "the next loop");
+    expect("stopped\033[K\033[J\r\ndivision by zero", "and one that is not");
+    tap_ok(finish() == 1, "with its status");
+}
+
+/* It takes ten seconds, in which the other tests run. */
+static pid_t start_file(const char *to)
+{
+    char path[64];
+    snprintf(path, sizeof path, "%s/file.tsr", folder);
+    FILE *file = fopen(path, "w");
+    if (!file || fputs("for e in progress(0..2, \"outer\") { for i in progress(0..53, \"inner\", curve=true) {\n"
+                       "    report(loss=0.5)\n    sleep(0.1)\n} }\n", file) < 0 || fclose(file) != 0) return -1;
+    pid_t started = fork();
+    if (started != 0) return started;
+    if (!freopen(to, "w", stderr)) _exit(126);
+    execl(program, "tessera", "run", path, NULL);
+    _exit(127);
+}
+
+static void test_file(pid_t started, const char *path)
+{
+    char text[2000];
+    int status = -1, lines = 0, strange = 0;
+    if (!tap_ok(started > 0 && waitpid(started, &status, 0) == started && status == 0, "a script with standard error in a file")) return;
+    FILE *file = fopen(path, "r");
+    size_t length = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    if (file) fclose(file);
+    text[length] = 0;
+    for (size_t i = 0; i < length; i++) {
+        lines += text[i] == '\n';
+        strange += text[i] != '\n' && (text[i] < ' ' || text[i] > '~');
+    }
+    bool fine = lines == 2 && strange == 0 && strncmp(text, "outer 1/2  inner ", 17) == 0;
+    if (!tap_ok(fine && strstr(text, "outer 2/2  "), "a line every ten seconds and at the end, nothing else")) tap_note("%s", text);
+}
+
 /* ---- keys and threads ---- */
 
 static void test_typed_ahead(void)
@@ -447,6 +536,9 @@ int main(void)
     }
     if (!mkdtemp(folder)) return 1;
     setenv("XDG_STATE_HOME", folder, 1);
+    char log[64];
+    snprintf(log, sizeof log, "%s/log", folder);
+    pid_t filed = start_file(log);
     test_kitty();
     test_iterm2();
     test_sixel();
@@ -460,5 +552,9 @@ int main(void)
     test_typed_ahead();
     test_typed_input();
     test_threads();
+    test_progress();
+    test_progress_narrow();
+    test_progress_stops();
+    test_file(filed, log);
     return tap_end();
 }
