@@ -4,6 +4,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,11 +16,14 @@
 #include "failure.h"
 #include "suggest.h"
 
-/* The flag goes down first, so that a request which comes meanwhile is served again. An error under way is kept. */
+/* At a safe point of the thread that evaluates; others that work for it pass it by. The flag goes down first, so that a
+   request which comes meanwhile is served again. An error under way is kept. */
 static void serve(void *owner)
 {
     Session *session = owner;
     Vm *vm = session->vm;
+    if (!pthread_equal(pthread_self(), session->thread))
+        return;
     Error under_way = vm->tensors.error;
     atomic_fetch_and(&vm->flags, ~(unsigned)FLAG_REQUEST);
     session->config.serve(session->config.user);
@@ -229,6 +233,7 @@ static void begin_evaluation(Session *session, EvalMode mode, EvalResult *result
 {
     NativeState *state = &session->vm->native_state;
     *result = (EvalResult){0};
+    session->thread = pthread_self();
     state->old_places = state->n_places;
     session->vm->keeps_failures = mode == EVAL_INTERACTIVE;
     failure_free(session->vm->failure);       /* of an error that was caught after all */

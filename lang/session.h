@@ -3,6 +3,8 @@
 #ifndef TESSERA_SESSION_H
 #define TESSERA_SESSION_H
 
+#include <pthread.h>
+
 #include "machine.h"
 
 typedef struct Option { const char *name, *value; } Option;   /* as given; the strings belong to others */
@@ -12,6 +14,7 @@ struct Session {
     char *library;
     char *(*input)(void *user, const char *prompt, bool secret);   /* the front end's, also while it may not be asked */
     Vm *vm;
+    pthread_t thread;         /* that evaluates */
     Option *option;           /* --name value of the script that runs */
     int n_options;
     struct Failure *failure;  /* frames of the last error that nothing caught, */

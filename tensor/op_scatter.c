@@ -24,7 +24,7 @@ typedef struct Gather {
     char *to;
     Combine combine;          /* how [from] meets what stands in [to]; TAKE: gather */
     int64_t leads, each;      /* places before the axis, and how many a task takes: no two tasks write one place */
-    const atomic_uint *flags;
+    TensorContext *ctx;
     atomic_bool bad;
 } Gather;
 
@@ -126,7 +126,7 @@ static void gather_task(void *arg, int64_t task)
                 atomic_store(&g->bad, true);
                 return;
             }
-            if ((i & 0xFFFFF) == 0xFFFFF && flags_stop(g->flags)) return;
+            if ((i & 0xFFFFF) == 0xFFFFF && tensor_stopped(g->ctx)) return;
             int64_t there = (big + row * g->big[g->axis]) * width, here = (small + i) * width;
             if (g->combine == TAKE) place_copy(g->to + here, g->from + there, width);
             else combine_element(g->dtype, g->combine, g->to + there, g->from + here);
@@ -149,7 +149,7 @@ static bool gather_walk(OpCall *call, const Tensor *x, Combine combine, const ch
     const Tensor *index = call->in[1];
     int axis = (int)(call->attr[0].i < 0 ? call->attr[0].i + x->ndim : call->attr[0].i);
     Gather g = {.dtype = (Dtype)x->dtype, .ndim = x->ndim, .axis = axis, .size = x->shape[axis], .shape = index->shape,
-                .index = index, .from = from, .to = to, .combine = combine, .leads = 1, .flags = call->ctx->flags};
+                .index = index, .from = from, .to = to, .combine = combine, .leads = 1, .ctx = call->ctx};
     memcpy(g.big, x->stride, sizeof g.big);
     int64_t n = tensor_size(index);
     if (n == 0) return true;

@@ -21,7 +21,7 @@ typedef struct SortJob {
     char *values;             /* NULL: not wanted */
     int64_t *indices;
     Pair *work;               /* two rows for every group */
-    const atomic_uint *flags; /* a long row looks for an interrupt on its way */
+    TensorContext *ctx;       /* a long row looks for an interrupt on its way */
 } SortJob;
 
 static uint64_t float_key(double x, bool descending)
@@ -62,7 +62,7 @@ static void insert_sort(Pair *p, int64_t n)
 
 /* Sorts p[0..n) by key, eight bits at a time from the lowest; bytes that all keys share are passed over. Returns where
    the result stands: [p] or [other]; after an interrupt, where they stand in some order. */
-static Pair *radix_sort(Pair *p, Pair *other, int64_t n, const atomic_uint *flags)
+static Pair *radix_sort(Pair *p, Pair *other, int64_t n, TensorContext *ctx)
 {
     uint64_t differ = 0;
     for (int64_t i = 1; i < n; i++) differ |= p[i].key ^ p[0].key;
@@ -76,7 +76,7 @@ static Pair *radix_sort(Pair *p, Pair *other, int64_t n, const atomic_uint *flag
             at += count;
         }
         for (int64_t i = 0; i < n; i++) {
-            if (i % LOOK_EVERY == 0 && flags_stop(flags)) return p;
+            if (i % LOOK_EVERY == 0 && tensor_stopped(ctx)) return p;
             other[start[p[i].key >> shift & 255]++] = p[i];
         }
         Pair *swap = p;
@@ -126,7 +126,7 @@ static bool narrow_keys(const SortJob *job, const char *x, Narrow *work, uint64_
 }
 
 /* As radix_sort; counts of all digits come from one look at the keys. */
-static Narrow *radix_narrow(Narrow *p, Narrow *other, int64_t n, const atomic_uint *flags)
+static Narrow *radix_narrow(Narrow *p, Narrow *other, int64_t n, TensorContext *ctx)
 {
     uint32_t start[DIGITS][1 << DIGIT];
     memset(start, 0, sizeof start);
@@ -141,7 +141,7 @@ static Narrow *radix_narrow(Narrow *p, Narrow *other, int64_t n, const atomic_ui
             at += count;
         }
         for (int64_t i = 0; i < n; i++) {
-            if (i % LOOK_EVERY == 0 && flags_stop(flags)) return p;
+            if (i % LOOK_EVERY == 0 && tensor_stopped(ctx)) return p;
             other[start[d][p[i].key >> d * DIGIT & ((1 << DIGIT) - 1)]++] = p[i];
         }
         Narrow *swap = p;
@@ -178,8 +178,8 @@ static bool sort_narrow(const SortJob *job, const char *x, Narrow *work, int64_t
 {
     uint64_t low;
     if (job->n > UINT32_MAX || !narrow_keys(job, x, work, &low)) return false;
-    const Narrow *order = radix_narrow(work, work + job->n, job->n, job->flags);
-    if (flags_stop(job->flags)) return true;      /* nobody will look at it */
+    const Narrow *order = radix_narrow(work, work + job->n, job->n, job->ctx);
+    if (tensor_stopped(job->ctx)) return true;      /* nobody will look at it */
     int64_t *to = job->indices + row * job->keep;
     for (int64_t i = 0; i < job->keep; i++) to[i] = order[i].index;
     if (job->values) narrow_values(job, x, order, low, job->values + row * job->keep * job->size);
@@ -207,7 +207,7 @@ static const Pair *order_row(const SortJob *job, const char *x, Pair *work)
     }
     for (int64_t i = 0; i < job->n; i++)
         work[i] = (Pair){ key_of(job->dtype, x + i * job->size, job->descending), i };
-    if (job->n > FEW) return radix_sort(work, work + job->n, job->n, job->flags);
+    if (job->n > FEW) return radix_sort(work, work + job->n, job->n, job->ctx);
     insert_sort(work, job->n);
     return work;
 }
@@ -236,7 +236,7 @@ static bool order_run(OpCall *call, int axis, int64_t keep, bool descending, Ten
     if (values) to_values = rows_like(call->ctx, values, axis);
     int64_t n = x->ndim > 0 ? x->shape[axis] : 1, count = tensor_size(x) / n;
     SortJob job = { .dtype = (Dtype)x->dtype, .n = n, .keep = keep, .size = (int64_t)dtype_size((Dtype)x->dtype),
-                    .group = rows_group(n), .descending = descending, .flags = call->ctx->flags };
+                    .group = rows_group(n), .descending = descending, .ctx = call->ctx };
     int64_t groups = (count + job.group - 1) / job.group;
     bool ok = rows && to_indices && (!values || to_values);
     job.work = ok ? scratch_take(&call->ctx->error, (size_t)(groups * 2 * n) * sizeof(Pair)) : NULL;

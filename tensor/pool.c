@@ -34,7 +34,7 @@ static struct Pool {
     int64_t tasks;
     void (*fn)(void *arg, int64_t task);
     void *arg;
-    const atomic_uint *flags;
+    const TensorContext *ctx; /* of whoever asked for it; NULL: never interrupted */
     atomic_bool skipped;
 } pool = {.gate = PTHREAD_MUTEX_INITIALIZER};
 
@@ -58,21 +58,17 @@ static void pause_cpu(void)
 #endif
 }
 
-/* Draws tasks until none is left or an interrupt is asked for. [ctx]: of the thread that asked for the job, which serves
-   requests in between; workers have none. */
-static void draw_tasks(TensorContext *ctx)
+/* Draws tasks until none is left or an interrupt is asked for. */
+static void draw_tasks(void)
 {
     for (;;) {
         int64_t task = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed);
         if (task >= pool.tasks)
             return;
-        unsigned flags = pool.flags ? atomic_load_explicit(pool.flags, memory_order_relaxed) : 0;
-        if (flags & FLAG_INTERRUPT) {
+        if (pool.ctx && tensor_stopped(pool.ctx)) {
             atomic_store_explicit(&pool.skipped, true, memory_order_relaxed);
             return;
         }
-        if ((flags & FLAG_REQUEST) && ctx && ctx->serve)
-            ctx->serve(ctx->owner);
         pool.fn(pool.arg, task);
     }
 }
@@ -122,7 +118,7 @@ static void *work(void *arg)
     inside_job = true;        /* jobs of jobs run inline */
     while (!atomic_load(&pool.quit)) {
         if (enter_job(&seen, index)) {
-            draw_tasks(NULL);
+            draw_tasks();
             leave_job();
         } else {
             wait_for_call(seen, index);
@@ -247,11 +243,11 @@ bool pool_run(TensorContext *ctx, int64_t tasks, void (*fn)(void *arg, int64_t t
     pool.tasks = tasks;
     pool.fn = fn;
     pool.arg = arg;
-    pool.flags = ctx ? ctx->flags : NULL;
+    pool.ctx = ctx;
     atomic_store(&pool.skipped, false);
     open_job(tasks);
     inside_job = true;
-    draw_tasks(ctx);
+    draw_tasks();
     inside_job = false;
     close_job();
     bool whole = !atomic_load(&pool.skipped);

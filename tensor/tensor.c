@@ -27,12 +27,17 @@ void tensor_context_init(TensorContext *context, const atomic_uint *flags)
     context->flags = flags;
 }
 
-bool tensor_interrupted(TensorContext *context)
+bool tensor_stopped(const TensorContext *context)
 {
     unsigned flags = context->flags ? atomic_load_explicit(context->flags, memory_order_relaxed) : 0;
     if ((flags & FLAG_REQUEST) && context->serve)
         context->serve(context->owner);
-    if (!(flags & FLAG_INTERRUPT))
+    return (flags & FLAG_INTERRUPT) != 0;
+}
+
+bool tensor_interrupted(TensorContext *context)
+{
+    if (!tensor_stopped(context))
         return false;
     error_set(&context->error, ERROR_interrupt, "", "stopped on request");
     return true;

@@ -77,7 +77,7 @@ typedef struct TensorContext {
                                  result's shape depends on values fails with ERROR_internal */
     bool defer;               /* the next op_call_fused may put off its result */
     const atomic_uint *flags; /* of FLAG_…; long kernels poll it. May be NULL */
-    void (*serve)(void *owner);   /* what FLAG_REQUEST asks for, called on the context's own thread; may be NULL */
+    void (*serve)(void *owner);   /* what FLAG_REQUEST asks for; does nothing on other threads than the context's. May be NULL */
     void *owner;
     struct GradBoundary *boundary;    /* of what is being recorded; NULL: none */
     struct OpWatch *watch;    /* sees every op that runs; NULL: none */
@@ -99,8 +99,10 @@ static inline bool flags_stop(const atomic_uint *flags)    /* on any thread */
 {
     return flags && (atomic_load_explicit(flags, memory_order_relaxed) & FLAG_INTERRUPT) != 0;
 }
-/* A safe point of the context's thread: serves what was requested; true, and the error filled, after an interrupt. */
-bool tensor_interrupted(TensorContext *context);
+/* Whether an interrupt was asked for, from any thread that works for the context; on its own one what was requested is
+   served first. */
+bool tensor_stopped(const TensorContext *context);
+bool tensor_interrupted(TensorContext *context);         /* the same on its own thread; fills the error */
 
 /* ---- making and reading ---- */
 Tensor *tensor_new(TensorContext *context, Dtype dtype, int ndim, const int64_t *shape);   /* uninitialised */
