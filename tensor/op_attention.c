@@ -25,7 +25,7 @@ typedef struct Operand {
 
 typedef struct Attention {
     const BlockKernels *kernels;
-    const atomic_uint *flags;
+    TensorContext *ctx;
     int n_batch;
     int64_t shape[TENSOR_MAX_DIMS], batches;
     int64_t t, s, d, e;
@@ -200,7 +200,7 @@ static bool begin(TensorContext *ctx, Attention *a, Tensor *const *in, const Att
 {
     const Tensor *q = in[0];
     a->kernels = block_kernels();
-    a->flags = ctx->flags;
+    a->ctx = ctx;
     a->n_batch = q->ndim - 2;
     a->batches = 1;
     for (int i = 0; i < a->n_batch; i++)
@@ -244,11 +244,6 @@ static int64_t offset(const Attention *a, const int64_t *stride, int64_t batch)
 static const float *head_of(const Attention *a, const Operand *o, int64_t batch)
 {
     return (const float *)(const void *)o->tensor->data + offset(a, o->batch, batch);
-}
-
-static bool stopped(const Attention *a)
-{
-    return a->flags && atomic_load_explicit(a->flags, memory_order_relaxed) != 0;
 }
 
 /* ---- a head ---- */
@@ -362,7 +357,7 @@ static void forward_task(void *arg, int64_t task)
     int64_t first = task % a->parts * PART_ROWS, last = first + PART_ROWS < a->t ? first + PART_ROWS : a->t;
     if (!head_take(a, &h, task / a->parts, false))
         return;
-    for (int64_t row = first; row < last && !stopped(a); row += a->rows) {
+    for (int64_t row = first; row < last && !tensor_stopped(a->ctx); row += a->rows) {
         int64_t rows = last - row < a->rows ? last - row : a->rows, seen = scores_of(a, &h, row, rows);
         times_panels(a, rows, seen, h.p, a->wide_e / LANES, a->wide_s, h.values, h.out);
         a->kernels->unpack_rows(rows, a->e, h.out, h.share, a->out + (h.batch * a->t + row) * a->e);
@@ -411,7 +406,7 @@ static void backward_task(void *arg, int64_t task)
     Head h;
     if (!head_take(a, &h, task, true))
         return;
-    for (int64_t row = 0; row < a->t && !stopped(a); row += a->rows)
+    for (int64_t row = 0; row < a->t && !tensor_stopped(a->ctx); row += a->rows)
         backward_rows(a, &h, row, a->t - row < a->rows ? a->t - row : a->rows);
     store_rows(a->s, a->d, a->wide_d, h.dk, a->dk ? a->dk + task * a->s * a->d : NULL);
     store_rows(a->s, a->e, a->wide_e, h.dv, a->dv ? a->dv + task * a->s * a->e : NULL);

@@ -34,7 +34,7 @@ typedef struct Conv {
     int64_t pieces, chunks;   /* chunks an image, and in all */
     char *partial;            /* [parts, o, taps]; scratch */
     int64_t parts;
-    const atomic_uint *flags;
+    TensorContext *ctx;
     atomic_bool failed;       /* a task found no memory */
 } Conv;
 
@@ -350,7 +350,7 @@ static bool conv_begin(OpCall *call, Conv *v, Tensor *x, Tensor *weight, Tensor 
     v->width = (int64_t)dtype_size(v->dtype);
     v->kernels = conv_kernels(v->dtype == DTYPE_f32);
     v->out = call->out[0]->data;
-    v->flags = call->ctx->flags;
+    v->ctx = call->ctx;
     if ((v->blas = blas_open(&call->ctx->error)) == NULL)
         return false;
     if ((x && !(v->x = dense_as(call->ctx, x, v->dtype))) || (dy && !(v->dy = dense_as(call->ctx, dy, v->dtype))) ||
@@ -485,7 +485,7 @@ static void forward_rows(void *arg, int64_t task)
     int64_t count = c.rows * g->out[2], plane = v->lines * g->out[2];
     if (!work_take(v, &w, true))
         return;
-    for (int64_t group = 0; group < g->groups && !flags_stop(v->flags); group++) {
+    for (int64_t group = 0; group < g->groups && !tensor_stopped(v->ctx); group++) {
         fill_columns(v, &w, c, group);
         multiply(v, 'N', 'T', c.count * count, g->og, v->taps, w.columns, v->taps,
                  v->arranged + group * g->og * v->taps * v->width, v->taps, false, w.pixels, g->og);
@@ -530,7 +530,7 @@ static void forward_planes(void *arg, int64_t task)
     Work w;
     if (!work_take(v, &w, false))
         return;
-    for (int64_t image = c.first; image < c.first + c.count && !flags_stop(v->flags); image++) {
+    for (int64_t image = c.first; image < c.first + c.count && !tensor_stopped(v->ctx); image++) {
         for (int64_t group = 0; group < g->groups; group++) {
             int64_t step;
             const char *planes = planes_of(v, &w, image, group, c, &step);
@@ -631,7 +631,7 @@ static void input_task(void *arg, int64_t task)
     size_t image = (size_t)(product(g->in) * g->cg * v->width);
     if (!work_take(v, &w, true))
         return;
-    for (int64_t group = 0; group < g->groups && !flags_stop(v->flags); group++) {
+    for (int64_t group = 0; group < g->groups && !tensor_stopped(v->ctx); group++) {
         for (int64_t piece = 0; piece < v->pieces; piece++) {
             Chunk c = chunk_at(v, task * v->pieces + piece);
             int64_t count = c.rows * g->out[2];
@@ -685,7 +685,7 @@ static void weight_task(void *arg, int64_t part)
     char *out = v->partial + part * g->o * v->taps * v->width;
     if (!work_take(v, &w, !v->planes))
         return;
-    for (int64_t chunk = first; chunk < last && !flags_stop(v->flags); chunk++) {
+    for (int64_t chunk = first; chunk < last && !tensor_stopped(v->ctx); chunk++) {
         Chunk c = chunk_at(v, chunk);
         for (int64_t group = 0; group < g->groups; group++) {
             char *to = out + group * g->og * v->taps * v->width;

@@ -36,7 +36,7 @@ typedef struct Winograd {
     float *out;
     int64_t chunk_images, chunk_rows, pieces, chunks;     /* rows: of tiles */
     int64_t parts;
-    const atomic_uint *flags;
+    TensorContext *ctx;
     atomic_bool failed;               /* a task found no memory */
 } Winograd;
 
@@ -140,11 +140,6 @@ static bool end(OpCall *call, Winograd *v, bool done)
 static float *floats_take(Error *error, int64_t count)
 {
     return scratch_take(error, (size_t)count * sizeof(float) + 1);
-}
-
-static bool stopped(const Winograd *v)
-{
-    return v->flags && atomic_load_explicit(v->flags, memory_order_relaxed) != 0;
 }
 
 /* ---- chunks ---- */
@@ -296,7 +291,7 @@ static void forward_task(void *arg, int64_t task)
     int64_t rows = v->from_blocks * LANES, from_step = v->from_blocks * c.tiles * LANES;
     int64_t to_step = v->to_blocks * c.tiles * LANES;
     Side side = side_x(v);
-    for (int64_t group = 0; group < v->groups && !stopped(v); group++) {
+    for (int64_t group = 0; group < v->groups && !tensor_stopped(v->ctx); group++) {
         read_tiles(v, &w, &c, &side, group, w.from);
         for (int64_t place = 0; place < PLACES; place++) {
             const float *weight = v->transformed + (group * PLACES + place) * place_floats(v);
@@ -320,14 +315,14 @@ static bool run(OpCall *call, Winograd *v, Tensor *x, Tensor *weight, Tensor *bi
 
 bool winograd_run(OpCall *call, const ConvGeometry *g)
 {
-    Winograd v = {.flags = call->ctx->flags};
+    Winograd v = {.ctx = call->ctx};
     set_sizes(&v, g, false);
     return run(call, &v, call->in[0], call->in[1], call->in[2]);
 }
 
 bool winograd_input_grad(OpCall *call, const ConvGeometry *g)
 {
-    Winograd v = {.flags = call->ctx->flags};
+    Winograd v = {.ctx = call->ctx};
     set_sizes(&v, g, true);
     return run(call, &v, call->in[0], call->in[1], NULL);
 }
@@ -363,7 +358,7 @@ static void part_task(void *arg, int64_t task)
     x.count = clip(v->from - x.first, 0, blocks * LANES);
     for (int64_t chunk = first; chunk < last; chunk++) {
         Chunk c = chunk_at(v, chunk);
-        for (int64_t group = 0; group < v->groups && !stopped(v); group++) {
+        for (int64_t group = 0; group < v->groups && !tensor_stopped(v->ctx); group++) {
             read_tiles(v, &w, &c, &x, group, w.from);
             read_tiles(v, &w, &c, &dy, group, w.to);
             chunk_grad(v, &w, &c, blocks, chunk > first,
@@ -397,7 +392,7 @@ static void weight_grad_task(void *arg, int64_t task)
 
 bool winograd_weight_grad(OpCall *call, const ConvGeometry *g)
 {
-    Winograd v = {.flags = call->ctx->flags, .out = (float *)(void *)call->out[0]->data};
+    Winograd v = {.ctx = call->ctx, .out = (float *)(void *)call->out[0]->data};
     set_sizes(&v, g, false);
     int64_t slices = ceil_div(v.from_blocks, SLICE), tasks = v.groups * v.from;
     v.parts = clip(GRAD_TASKS / slices, 1, v.chunks);

@@ -21,18 +21,18 @@ int64_t runtime_live_tensors(void)
     return tensor_live_count();
 }
 
-void tensor_context_init(TensorContext *context, const atomic_uint *flags)
+void tensor_context_init(TensorContext *context, const atomic_uint *asked)
 {
     memset(context, 0, sizeof *context);
-    context->flags = flags;
+    context->asked = asked;
 }
 
 bool tensor_stopped(const TensorContext *context)
 {
-    unsigned flags = context->flags ? atomic_load_explicit(context->flags, memory_order_relaxed) : 0;
-    if ((flags & FLAG_REQUEST) && context->serve)
+    unsigned asked = context->asked ? atomic_load_explicit(context->asked, memory_order_relaxed) : 0;
+    if ((asked & FLAG_REQUEST) && context->serve)
         context->serve(context->owner);
-    return (flags & FLAG_INTERRUPT) != 0;
+    return (asked & FLAG_INTERRUPT) != 0;
 }
 
 bool tensor_interrupted(TensorContext *context)

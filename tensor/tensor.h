@@ -76,8 +76,8 @@ typedef struct TensorContext {
     bool meta;                /* a dry run: ops give tensors with shape and dtype but without values; an op whose
                                  result's shape depends on values fails with ERROR_internal */
     bool defer;               /* the next op_call_fused may put off its result */
-    const atomic_uint *flags; /* of FLAG_…; long kernels poll it. May be NULL */
-    void (*serve)(void *owner);   /* what FLAG_REQUEST asks for; does nothing on other threads than the context's. May be NULL */
+    const atomic_uint *asked; /* of FLAG_…; long kernels look at it by tensor_stopped. May be NULL */
+    void (*serve)(void *owner);   /* what FLAG_REQUEST asks for; on other threads it does nothing. May be NULL */
     void *owner;
     struct GradBoundary *boundary;    /* of what is being recorded; NULL: none */
     struct OpWatch *watch;    /* sees every op that runs; NULL: none */
@@ -94,11 +94,7 @@ typedef struct OpWatch {
 /* What others ask of the thread that computes. */
 enum { FLAG_INTERRUPT = 1, FLAG_REQUEST = 2 };
 
-void tensor_context_init(TensorContext *context, const atomic_uint *flags);
-static inline bool flags_stop(const atomic_uint *flags)    /* on any thread */
-{
-    return flags && (atomic_load_explicit(flags, memory_order_relaxed) & FLAG_INTERRUPT) != 0;
-}
+void tensor_context_init(TensorContext *context, const atomic_uint *asked);
 /* Whether an interrupt was asked for, from any thread that works for the context; on its own one what was requested is
    served first. */
 bool tensor_stopped(const TensorContext *context);
