@@ -7,6 +7,20 @@
 #include "session.h"
 
 bool assist_is_word(char c);
+
+typedef struct Place {
+    bool comment;
+    bool string_open;
+    size_t string;            /* its quote */
+    bool has_call, has_index; /* the innermost open bracket is that of a call (or a parenthesis), of a subscript */
+    size_t call, index;       /* where it is */
+    size_t key, key_length;   /* of `name=` before the cursor in a call; length 0: none */
+    bool has_command;
+    size_t command;           /* its colon */
+} Place;
+/* [text] ends in a 0 somewhere behind [cursor]. */
+void assist_place(const char *text, size_t cursor, Place *place);
+
 /* Where the chain of names and dots that ends at [end] begins. */
 size_t assist_chain_start(const char *text, size_t end);
 /* The value of `a.b.c` in text[start..end); UNDEFINED when there is none. */
