@@ -515,24 +515,35 @@ static void walk(Pass *pass, GradNode *root)
     }
 }
 
-typedef struct Addition { char *to; const char *from; int64_t n; Dtype dtype; } Addition;
+/* to += from: [n] elements of from, one behind the other, in rows of [row] elements that are [step] apart in to. */
+typedef struct Addition { char *to; const char *from; int64_t n, row, step; Dtype dtype; } Addition;
 #define ADD_CHUNK (1 << 15)
+
+#define ADD_PART(name, type)                                                                                           \
+    static void name(const Addition *a, int64_t first, int64_t last)                                                   \
+    {                                                                                                                  \
+        const type *from = (const type *)(const void *)a->from;                                                        \
+        while (first < last) {                                                                                         \
+            int64_t inside = first % a->row, left = a->row - inside, n = left < last - first ? left : last - first;    \
+            type *to = (type *)(void *)a->to + first / a->row * a->step + inside;                                      \
+            for (int64_t i = 0; i < n; i++)                                                                            \
+                to[i] += from[first + i];                                                                              \
+            first += n;                                                                                                \
+        }                                                                                                              \
+    }
+ADD_PART(add_floats, float)
+ADD_PART(add_doubles, double)
 
 static void add_task(void *arg, int64_t task)
 {
     const Addition *a = arg;
     int64_t first = task * ADD_CHUNK, last = first + ADD_CHUNK < a->n ? first + ADD_CHUNK : a->n;
-    if (a->dtype == DTYPE_f32) {
-        float *to = (float *)(void *)a->to;
-        const float *from = (const float *)(const void *)a->from;
-        for (int64_t i = first; i < last; i++)
-            to[i] += from[i];
-        return;
-    }
-    double *to = (double *)(void *)a->to;
-    const double *from = (const double *)(const void *)a->from;
-    for (int64_t i = first; i < last; i++)
-        to[i] += from[i];
+    (a->dtype == DTYPE_f32 ? add_floats : add_doubles)(a, first, last);
+}
+
+static bool add_in_place(Pass *pass, Addition *job)
+{
+    return pool_run(pass->ctx, (job->n + ADD_CHUNK - 1) / ADD_CHUNK, add_task, job);
 }
 
 /* slot += dx in place, where nobody else sees the sum. */
@@ -551,8 +562,8 @@ static bool accumulate(Pass *pass, GradNode *node, int out, Tensor *dx)
         return true;
     }
     if (can_add_in_place(pass, *slot, dx)) {
-        Addition job = {(*slot)->data, dx->data, tensor_size(dx), (Dtype)dx->dtype};
-        return pool_run(pass->ctx, (job.n + ADD_CHUNK - 1) / ADD_CHUNK, add_task, &job);
+        int64_t n = tensor_size(dx);
+        return add_in_place(pass, &(Addition){(*slot)->data, dx->data, n, n > 0 ? n : 1, 0, (Dtype)dx->dtype});
     }
     Tensor *in[2] = {*slot, dx}, *sum;
     int n_out;
@@ -663,6 +674,42 @@ static bool watched_rule(Pass *pass, GradNode *node, bool *wants, Tensor **dx)
     return done;
 }
 
+/* The rows of a part of a contiguous tensor; false: its elements do not lie in such. */
+static bool find_rows(const Tensor *part, Addition *job)
+{
+    int d = part->ndim;
+    job->row = 1;
+    for (; d > 0 && (part->shape[d - 1] == 1 || part->stride[d - 1] == job->row); d--)
+        job->row *= part->shape[d - 1];
+    job->step = d > 0 ? part->stride[d - 1] : job->row;
+    for (int64_t step = job->step; d > 0; d--) {
+        if (part->shape[d - 1] > 1 && part->stride[d - 1] != step)
+            return false;
+        step *= part->shape[d - 1];
+    }
+    return true;
+}
+
+/* select and slice: where gradients of other parts have arrived before, this one is added at its place. Else each part
+   would be a whole tensor of zeros around it. False: not done; the pass's error tells whether it failed. */
+static bool add_part(Pass *pass, GradNode *node)
+{
+    const Edge *edge = &node->edge[0];
+    Tensor *dy = node->grad[0], *part;
+    int n_out;
+    if ((node->def != op_def(OP_select) && node->def != op_def(OP_slice)) || !dy || dy->ndim == 0 || !edge->node ||
+        edge->node->pass != pass->number || !edge->node->reaches)
+        return false;
+    Tensor *sum = edge->node->grad[edge->out];
+    if (!sum || tensor_size(dy) == 0 || !can_add_in_place(pass, sum, dy) ||
+        !op_call(pass->ctx, node->def, 1, &sum, node->attr, &part, &n_out))
+        return false;
+    Addition job = {part->data, dy->data, tensor_size(dy), 1, 0, (Dtype)dy->dtype};
+    bool done = part->storage == sum->storage && find_rows(part, &job) && add_in_place(pass, &job);
+    tensor_release(part);
+    return done;
+}
+
 #define FEW 16
 
 static bool differentiate(Pass *pass, GradNode *node)
@@ -678,6 +725,10 @@ static bool differentiate(Pass *pass, GradNode *node)
     }
     if (node->def->mode == MODE_NOGRAD)
         return no_gradient(pass, node);
+    if (add_part(pass, node))
+        return true;
+    if (pass->ctx->error.kind != ERROR_NONE)
+        return false;
     bool few_wants[FEW];
     Tensor *few_dx[FEW];
     bool (*rule)(Pass *, GradNode *, bool *, Tensor **) = pass->ctx->watch ? watched_rule : any_rule;
