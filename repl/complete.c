@@ -47,11 +47,6 @@ static void put_cell(const char *text, int columns, bool fill)
     for (int at = columns_of(cell); at < columns && fill; at++) putc(' ', rl_outstream);
 }
 
-static void put_grey(bool on)
-{
-    if (editor.host.color) fputs(on ? paint_grey(true) : "\033[0m", rl_outstream);
-}
-
 static int widest(bool kinds)
 {
     int most = 0;
@@ -70,12 +65,12 @@ static void list_table(int columns)
         const Completion *one = &found.at[i];
         put_cell(one->text, names < columns - 1 ? names : columns - 1, true);
         if (names + kinds + 4 < columns) {
-            put_grey(true);
+            if (editor.host.color) paint_grey(true);
             fputs("  ", rl_outstream);
             put_cell(one->kind, kinds, true);
             fputs("  ", rl_outstream);
             put_cell(one->detail, columns - 1 - names - kinds - 4, false);
-            put_grey(false);
+            if (editor.host.color) paint_grey(false);
         }
         fputs("\r\n", rl_outstream);
     }
@@ -98,10 +93,10 @@ static void list_columns(int columns, int rows)
             bool last = at == across - 1;
             put_cell(found.at[i].text, names < cell ? names : cell - 1, true);
             if (cell - names < 6) continue;
-            put_grey(true);
+            if (editor.host.color) paint_grey(true);
             put_cell(found.at[i].detail, cell - names - 1 - last, true);
             if (!last) putc(' ', rl_outstream);
-            put_grey(false);
+            if (editor.host.color) paint_grey(false);
         }
         fputs("\r\n", rl_outstream);
     }

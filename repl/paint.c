@@ -194,12 +194,31 @@ static void add_prompt(Frame *f, const char *prompt, int style)
 
 /* ---- colours ---- */
 
-static const char *const sgr[] = {
-    [HIGHLIGHT_KEYWORD] = "35", [HIGHLIGHT_CONSTANT] = "36", [HIGHLIGHT_NUMBER] = "36", [HIGHLIGHT_STRING] = "32",
-    [HIGHLIGHT_COMMENT] = "90", [HIGHLIGHT_NAME] = "", [HIGHLIGHT_CALL] = "", [HIGHLIGHT_DECLARED] = "1",
-    [HIGHLIGHT_OPERATOR] = "", [HIGHLIGHT_BRACKET] = "", [HIGHLIGHT_COMMAND] = "1;35", [HIGHLIGHT_WRONG] = "31",
-    [STYLE_PROMPT] = "1", [STYLE_GREY] = "90", [STYLE_PLAIN] = "",
+/* Of 256 colours those that can be read on a dark ground and on a light one; else the terminal's own sixteen. */
+static const struct { const char *many, *few; } sgr[] = {
+    [HIGHLIGHT_KEYWORD] = {"38;5;133", "35"}, [HIGHLIGHT_CONSTANT] = {"38;5;31", "36"},
+    [HIGHLIGHT_NUMBER] = {"38;5;31", "36"}, [HIGHLIGHT_STRING] = {"38;5;64", "32"},
+    [HIGHLIGHT_COMMENT] = {"38;5;244", "90"}, [HIGHLIGHT_NAME] = {"", ""}, [HIGHLIGHT_CALL] = {"", ""},
+    [HIGHLIGHT_DECLARED] = {"1", "1"}, [HIGHLIGHT_OPERATOR] = {"", ""}, [HIGHLIGHT_BRACKET] = {"", ""},
+    [HIGHLIGHT_COMMAND] = {"1;38;5;133", "1;35"}, [HIGHLIGHT_WRONG] = {"38;5;160", "31"},
+    [STYLE_PROMPT] = {"1", "1"}, [STYLE_GREY] = {"38;5;244", "90"}, [STYLE_PLAIN] = {"", ""},
 };
+
+static bool many_colors;
+
+static bool has_many_colors(void)
+{
+    static const char *const names[] = {"256color", "direct", "kitty", "alacritty", "foot", "wezterm", "ghostty"};
+    const char *term = getenv("TERM"), *more = getenv("COLORTERM");
+    bool many = more && *more;
+    for (size_t i = 0; term && i < sizeof names / sizeof *names; i++) many = many || strstr(term, names[i]);
+    return many;
+}
+
+static const char *code_of(int style)
+{
+    return many_colors ? sgr[style].many : sgr[style].few;
+}
 
 /* The bracket at the cursor and its partner: the one before the cursor first. */
 static void mark_match(const Highlight *spans, int count, size_t point, uint8_t *style)
@@ -360,7 +379,7 @@ static void put_style(int style, int *now)
 {
     if (style == *now) return;
     *now = style;
-    const char *code = sgr[style & ~STYLE_MATCH];
+    const char *code = code_of(style & ~STYLE_MATCH);
     put_format("\033[0%s%s%sm", *code ? ";" : "", code, style & STYLE_MATCH ? ";1;4" : "");
 }
 
@@ -425,6 +444,7 @@ static void show(bool color)
 static void measure(void)
 {
     struct winsize size;
+    many_colors = has_many_colors();
     bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0;
     columns = known && size.ws_col > 0 ? size.ws_col : 80;
     screen_rows = known && size.ws_row > 0 ? size.ws_row : 24;
@@ -510,9 +530,9 @@ int paint_rows(void)
     return screen_rows;
 }
 
-const char *paint_grey(bool color)
+void paint_grey(bool on)
 {
-    return color ? "\033[90m" : "";
+    printf("\033[0%s%sm", on ? ";" : "", on ? code_of(STYLE_GREY) : "");
 }
 
 void paint_end(void)

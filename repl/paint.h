@@ -25,8 +25,7 @@ void paint_clear(bool history);                  /* the screen too; its scrolled
 void paint_resize(void);
 int paint_columns(void);
 int paint_rows(void);
-/* What a completion's kind looks like, or "" without colour. */
-const char *paint_grey(bool color);
+void paint_grey(bool on);                        /* what is printed next */
 void paint_end(void);                            /* frees */
 
 #endif
