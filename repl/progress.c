@@ -54,13 +54,30 @@ static void add_line(Drawing *drawing, const char *text)
     add(drawing, "\033[K", 3);
 }
 
-static void format_bar(const Screen *screen, const ProgressLine *line, int room, char *text, size_t size)
+typedef struct Layout { int head, bar; } Layout;      /* columns */
+
+/* Heads are filled up to one width and bars are of one length, so that they stand below each other. */
+static Layout find_layout(const Drawing *drawing, const ProgressLine *line, int count)
 {
-    const char *full = screen->utf8 ? "█" : "#", *empty = screen->utf8 ? "░" : "-";
-    int width = room > BAR_MOST ? BAR_MOST : room;
+    Layout layout = {0, BAR_MOST};
+    for (int i = 0; i < count; i++) {
+        int head = columns_of(line[i].head);
+        if (head > layout.head) layout.head = head;
+    }
+    for (int i = 0; i < count; i++) {
+        int room = drawing->width - 5 - layout.head - columns_of(line[i].tail);
+        if (room < layout.bar && line[i].total > 0) layout.bar = room;
+    }
+    if (layout.bar < BAR_LEAST) layout.bar = 0;
+    return layout;
+}
+
+static void format_bar(const Screen *screen, const ProgressLine *line, int width, char *text, size_t size)
+{
+    const char *full = screen->utf8 ? "━" : "#", *empty = screen->utf8 ? "─" : "-";
     size_t used = 0;
     *text = 0;
-    if (line->total <= 0 || width < BAR_LEAST) return;
+    if (line->total <= 0 || width == 0) return;
     double part = line->step / line->total;
     int filled = (int)lround((part < 0 ? 0 : part > 1 ? 1 : part) * width);
     for (int i = 0; i < width && used + 8 < size; i++)
@@ -68,13 +85,11 @@ static void format_bar(const Screen *screen, const ProgressLine *line, int room,
     snprintf(text + used, size - used, "  ");
 }
 
-/* The heads are filled up to one width, so that the bars stand below each other. */
-static void add_meter(Drawing *drawing, const ProgressLine *line, int head_columns)
+static void add_meter(Drawing *drawing, const ProgressLine *line, Layout layout)
 {
     char bar[160], text[1800];
-    int room = drawing->width - 5 - head_columns - columns_of(line->tail);
-    format_bar(drawing->screen, line, room, bar, sizeof bar);
-    snprintf(text, sizeof text, "%.800s%*s  %s%.800s", line->head, head_columns - columns_of(line->head), "", bar, line->tail);
+    format_bar(drawing->screen, line, layout.bar, bar, sizeof bar);
+    snprintf(text, sizeof text, "%.800s%*s  %s%.800s", line->head, layout.head - columns_of(line->head), "", bar, line->tail);
     add_line(drawing, text);
 }
 
@@ -98,14 +113,11 @@ static void add_curve(Drawing *drawing, const char *curve)
 static void add_lines(Drawing *drawing, const Progressed *progress)
 {
     const char *curve = drawing->screen->utf8 ? progress->curve : "";
-    int height = screen_height(drawing->screen), widest = 0, first = 0;
+    int height = screen_height(drawing->screen), first = 0;
     if (progress->count + count_lines(curve) >= height) curve = "";
     if (progress->count >= height) first = progress->count - 1;
-    for (int i = first; i < progress->count; i++) {
-        int columns = columns_of(progress->line[i].head);
-        if (columns > widest) widest = columns;
-    }
-    for (int i = first; i < progress->count; i++) add_meter(drawing, &progress->line[i], widest);
+    Layout layout = find_layout(drawing, progress->line + first, progress->count - first);
+    for (int i = first; i < progress->count; i++) add_meter(drawing, &progress->line[i], layout);
     add_curve(drawing, curve);
 }
 

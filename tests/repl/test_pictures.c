@@ -388,15 +388,15 @@ static const char nested[] =
 static void test_progress(void)
 {
     if (!run(&(Terminal){0}, nested)) return;
-    expect("\r学習 0/2  ░░░░░░░░░░░░░░░░░░░░░░░░  0:00", "the outer line, as soon as it begins");
-    expect("\r\nbatch 0/8  ░░", "the inner one below, the bars at one height");
+    expect("\r学習 0/2  ────────────────────────  0:00", "the outer line, as soon as it begins");
+    expect("\r\nbatch 0/8  ──", "the inner one below, the bars at one height");
     expect("\r\033[1A学習 0/2", "both in place again");
     expect("loss 1", "with what was reported");
     expect("\n        1 \xE2", "and the curve below");
     expect("\r\033[5A\033[Jbetween\r\n", "all of it goes before a line of output");
-    expect("学習 1/2   ████████████░░░░░░░░░░░░", "and comes back");
+    expect("学習 1/2   ━━━━━━━━━━━━────────────", "and comes back");
     expect("batch ", "with the next inner loop");
-    expect("学習 2/2  ████████████████████████", "what is over stays");
+    expect("学習 2/2  ━━━━━━━━━━━━━━━━━━━━━━━━", "what is over stays");
     expect("\033[K\033[J\r\nend\r\n", "the cursor below it");
     tap_ok(finish() == 0 && !saw("stopped"), "and ends well");
 }
