@@ -276,31 +276,56 @@ static void note_names(Fn *fn)
         p->names[p->n_names++] = (LocalName){fn->capture[i].name, -1 - i};
 }
 
+/* At the prompt a function's variables can be looked at after an error (:locals): those that are written once, as
+   parameters are by the call, keep their values to the end. What is written again may move, so that `v = f(v)` copies
+   nothing. */
+static void pin_for_inspection(const Fn *fn, bool *pinned)
+{
+    const Proto *p = fn->proto;
+    uint8_t *writes = fn->c->vm->keeps_failures ? calloc((size_t)p->n_registers + 1, 1) : NULL;
+    if (!writes)
+        return;
+    for (int i = 0; i < p->n_params && i < p->n_registers; i++)
+        writes[i + p->has_self] = 1;
+    for (int pc = 0; pc < p->n_code; pc++) {
+        const Code w = p->code[pc];
+        const OpcodeInfo *info = &opcode_info[CODE_OP(w)];
+        const unsigned reg[3] = {CODE_A(w), CODE_B(w), CODE_C(w)};
+        RegisterRange range;
+        for (int i = 0; i < 3; i++)
+            if ((info->operand[i] == OPERAND_W || info->operand[i] == OPERAND_X) && writes[reg[i]] < 2)
+                writes[reg[i]]++;
+        code_range(p, w, &range);
+        for (int i = 0; i < range.fill_count && CODE_OP(w) != CODE_CLEAR; i++)
+            if (writes[range.fill_first + i] < 2)
+                writes[range.fill_first + i]++;
+    }
+    for (int i = 0; i < fn->n_bindings; i++)
+        pinned[fn->binding[i].reg] = pinned[fn->binding[i].reg] || writes[fn->binding[i].reg] < 2;
+    free(writes);
+}
+
 Proto *fn_close(Fn *fn)
 {
     Proto *p = fn->proto;
     note_names(fn);
-    free(fn->binding);
-    free(fn->capture);
-    if (fn->c->failed || fn->c->parse->errors) {
-        proto_release(p);
-        return NULL;
-    }
     bool *pinned = calloc((size_t)p->n_registers + 1, sizeof *pinned);
-    bool done = pinned != NULL;
+    bool done = pinned != NULL && !fn->c->failed && !fn->c->parse->errors;
     if (done) {
         pinned[0] = p->has_self;
         for (int i = 0; i < p->n_contracts; i++)
             contract_pin(p->contracts[i], pinned);
+        pin_for_inspection(fn, pinned);
         done = liveness_run(p, pinned);
     }
+    fn->c->failed = fn->c->failed || (!done && !fn->c->parse->errors);
     free(pinned);
-    if (!done) {
-        fn->c->failed = true;
-        proto_release(p);
-        return NULL;
-    }
-    return p;
+    free(fn->binding);
+    free(fn->capture);
+    if (done)
+        return p;
+    proto_release(p);
+    return NULL;
 }
 
 void compile_parameters(Fn *fn, int count, const Parameter *parameters, int first_register)
