@@ -28,6 +28,7 @@ typedef struct Progress {
     double step, total, start;
     double rate_time, rate_step, rate_sum, rate_weight;      /* the rate is sum / weight, of up to that time and step */
     Text metrics;
+    bool reported;            /* by itself; else they are the last inner one's */
     struct Line *stopped;     /* of inner ones that failed last */
     Value curve_of;           /* a metric's name, or none: the loss, or the first one */
     Curve *curve;             /* NULL when none was asked for */
@@ -264,6 +265,11 @@ static void end(Progress *p, bool failed)
     if (!p->outer) {
         tell(p, true, failed);
     } else if (!failed) {
+        if (!p->outer->reported && p->metrics.length) {
+            Text metrics = p->outer->metrics;
+            p->outer->metrics = p->metrics;
+            p->metrics = metrics;
+        }
         if (may_tell(p->vm)) tell(p->outer, false, false);
     } else {
         Line *line = line_new(p, now(), true, true);
@@ -398,6 +404,7 @@ bool native_report(Vm *vm, const Value *args, Value *result)
     }
     text_free(&p->metrics);
     p->metrics = text;
+    p->reported = true;
     for (; p; p = p->outer)
         if (p->curve) add_to_curve(p, metrics);
     return true;

@@ -178,6 +178,8 @@ static void test_progress(void)
                 "outer 3/3", "outer 3/3", "");
     double most = 3 + 10 * 2;
     tap_ok(told.displays >= 3 && told.displays <= most && !strstr(told.text, "inner"), "at most ten a second, and what is over is gone");
+    expect_told(&told, "for e in progress(0..2) { for x in progress(0..2) { report(n=x) }; if e == 5 { report(n=0) } }",
+                "0:00  n 1", "n 1", "");
     expect_told(&told, "for e in progress(0..3, \"outer\") { for x in progress(0..9, \"inner\") { [1][e + x] } }",
                 "outer 0/3  0:00  stopped\ninner 1/9", "stopped</div></div>", "index");
     expect_told(&told, "for e in progress(0..2) { try { for x in progress(0..9, \"inner\") { throw x } } catch e { 1 } }", "2/2", "", "");
