@@ -14,14 +14,21 @@
 #define BLOCK_LANES 16
 #define BLOCK_PANEL 2         /* vectors of a panel */
 
+/* Where rows lie: [row] floats between them, [vector] between the two vectors of one. */
+typedef struct BlockResult { float *at; int64_t row, vector; } BlockResult;
+typedef struct BlockRows { const float *at; int64_t row, vector; } BlockRows;
+
 typedef struct BlockKernels {
     /* lines [pixels, 16] from [channels] planes [step] apart, zeros for missing ones; and back, with a bias or NULL */
     void (*gather)(int64_t channels, int64_t pixels, const float *planes, int64_t step, float *lines);
     void (*scatter)(int64_t channels, int64_t pixels, const float *lines, const float *bias, float *planes, int64_t step);
-    /* c [wide][rows][16] = a [blocks][rows][16] times panel [16 * blocks][wide][16] */
-    void (*product)(int64_t rows, int64_t blocks, const float *a, int64_t wide, const float *panel, float *c);
-    /* g [16][wide * 16], rows [step] apart, (+)= the transpose of a [rows][16] times d [wide][rows][16] */
-    void (*product_grad)(int64_t rows, const float *a, int64_t wide, const float *d, bool add, float *g, int64_t step);
+    /* c (+)= a [blocks][rows][16] times panel [16 * blocks][wide][16]; where c is not added to, it begins at [start],
+       wide * 16 floats, or 0 */
+    void (*product)(int64_t rows, int64_t blocks, const float *a, int64_t wide, const float *panel, BlockResult c, bool add,
+                    const float *start);
+    /* g [16][wide * 16], rows [step] apart, (+)= the transpose of a [rows][16] times d: rows of [wide] vectors */
+    void (*product_grad)(int64_t rows, const float *a, int64_t wide, BlockRows d, bool add, const float *start, float *g,
+                         int64_t step);
     /* rows of [n] floats, [step] apart, times [scale], in rows; in panels; the panels of their transpose */
     void (*pack_rows)(int64_t rows, int64_t n, const float *from, int64_t step, float scale, float *to);
     void (*pack_panels)(int64_t rows, int64_t n, const float *from, int64_t step, float *to);

@@ -88,14 +88,25 @@ static void scatter(int64_t channels, int64_t pixels, const float *lines, const 
 
 /* ---- products ---- */
 
+/* The first value of [count] vectors of a row: what is there, [start], or 0. */
+INLINE void begin_row(V *sum, int count, const float *at, int64_t vector, bool add, const float *start)
+{
+    sum[0] = sum[1] = (V){0};
+    for (int w = 0; w < count; w++)
+        if (add)
+            sum[w] = AT(at + w * vector);
+        else if (start)
+            sum[w] = AT(start + w * BLOCK_LANES);
+}
+
 /* [rows] and [wide] are constants where this is inlined, so that sum[] lies in registers. */
 INLINE void block_product(const int rows, const int wide, int64_t blocks, const float *a, int64_t a_block,
-                          const float *b, int64_t b_step, float *c, int64_t c_block)
+                          const float *b, int64_t b_step, BlockResult c, bool add, const float *start)
 {
     V sum[ROWS][2], left, right = {0};
 #pragma GCC unroll 14
     for (int r = 0; r < rows; r++)
-        sum[r][0] = sum[r][1] = (V){0};
+        begin_row(sum[r], wide, c.at + r * c.row, c.vector, add, start);
     for (int64_t i = 0; i < blocks; i++, a += a_block)
         for (int k = 0; k < BLOCK_LANES; k++, b += b_step) {
             left = AT(b);
@@ -110,15 +121,15 @@ INLINE void block_product(const int rows, const int wide, int64_t blocks, const 
         }
 #pragma GCC unroll 14
     for (int r = 0; r < rows; r++) {
-        PUT(c + r * BLOCK_LANES) = sum[r][0];
+        PUT(c.at + r * c.row) = sum[r][0];
         if (wide == 2)
-            PUT(c + c_block + r * BLOCK_LANES) = sum[r][1];
+            PUT(c.at + r * c.row + c.vector) = sum[r][1];
     }
 }
 
-#define CASE(n) case n: block_product(n, wide, blocks, a, a_block, b, b_step, c, c_block); break;
+#define CASE(n) case n: block_product(n, wide, blocks, a, a_block, b, b_step, c, add, start); break;
 INLINE void some_rows(int64_t rows, const int wide, int64_t blocks, const float *a, int64_t a_block, const float *b,
-                      int64_t b_step, float *c, int64_t c_block)
+                      int64_t b_step, BlockResult c, bool add, const float *start)
 {
     switch (rows) {
     CASE(1) CASE(2)
@@ -131,35 +142,35 @@ INLINE void some_rows(int64_t rows, const int wide, int64_t blocks, const float 
     }
 }
 
-static void product(int64_t rows, int64_t blocks, const float *a, int64_t wide, const float *panel, float *c)
+static void product(int64_t rows, int64_t blocks, const float *a, int64_t wide, const float *panel, BlockResult c, bool add,
+                    const float *start)
 {
     int64_t parts = (rows + ROWS - 1) / ROWS, step = rows * BLOCK_LANES;
     for (int64_t part = 0; part < parts; part++) {                 /* about equally many rows in each */
         int64_t first = part * rows / parts, count = (part + 1) * rows / parts - first;
         const float *from = a + first * BLOCK_LANES;
-        float *to = c + first * BLOCK_LANES;
-        if (WIDE == 2 && wide == 2)
-            some_rows(count, 2, blocks, from, step, panel, 2 * BLOCK_LANES, to, step);
-        else
-            for (int64_t w = 0; w < wide; w++)
-                some_rows(count, 1, blocks, from, step, panel + w * BLOCK_LANES, wide * BLOCK_LANES, to + w * step,
-                          step);
+        BlockResult to = {c.at + first * c.row, c.row, c.vector};
+        if (WIDE == 2 && wide == 2) {
+            some_rows(count, 2, blocks, from, step, panel, 2 * BLOCK_LANES, to, add, start);
+            continue;
+        }
+        for (int64_t w = 0; w < wide; w++, to.at += c.vector)
+            some_rows(count, 1, blocks, from, step, panel + w * BLOCK_LANES, wide * BLOCK_LANES, to, add,
+                      start ? start + w * BLOCK_LANES : NULL);
     }
 }
 
-INLINE void grad_block(const int wide, int64_t rows, const float *a, const float *d, int64_t d_block, bool add, float *g,
+INLINE void grad_block(const int wide, int64_t rows, const float *a, BlockRows d, bool add, const float *start, float *g,
                        int64_t step)
 {
     V sum[GRAD_ROWS][2], left, right = {0};
 #pragma GCC unroll 8
-    for (int r = 0; r < GRAD_ROWS; r++) {
-        sum[r][0] = add ? AT(g + r * step) : (V){0};
-        sum[r][1] = add && wide == 2 ? AT(g + r * step + BLOCK_LANES) : (V){0};
-    }
-    for (int64_t t = 0; t < rows; t++, a += BLOCK_LANES, d += BLOCK_LANES) {
-        left = AT(d);
+    for (int r = 0; r < GRAD_ROWS; r++)
+        begin_row(sum[r], wide, g + r * step, BLOCK_LANES, add, start);
+    for (int64_t t = 0; t < rows; t++, a += BLOCK_LANES, d.at += d.row) {
+        left = AT(d.at);
         if (wide == 2)
-            right = AT(d + d_block);
+            right = AT(d.at + d.vector);
 #pragma GCC unroll 8
         for (int r = 0; r < GRAD_ROWS; r++) {
             sum[r][0] += a[r] * left;
@@ -175,14 +186,17 @@ INLINE void grad_block(const int wide, int64_t rows, const float *a, const float
     }
 }
 
-static void product_grad(int64_t rows, const float *a, int64_t wide, const float *d, bool add, float *g, int64_t step)
+static void product_grad(int64_t rows, const float *a, int64_t wide, BlockRows d, bool add, const float *start, float *g,
+                         int64_t step)
 {
     for (int r = 0; r < BLOCK_LANES; r += GRAD_ROWS) {
-        if (WIDE == 2 && wide == 2)
-            grad_block(2, rows, a + r, d, rows * BLOCK_LANES, add, g + r * step, step);
-        else
-            for (int64_t w = 0; w < wide; w++)
-                grad_block(1, rows, a + r, d + w * rows * BLOCK_LANES, 0, add, g + r * step + w * BLOCK_LANES, step);
+        if (WIDE == 2 && wide == 2) {
+            grad_block(2, rows, a + r, d, add, start, g + r * step, step);
+            continue;
+        }
+        for (int64_t w = 0; w < wide; w++)
+            grad_block(1, rows, a + r, (BlockRows){d.at + w * d.vector, d.row, 0}, add,
+                       start ? start + w * BLOCK_LANES : NULL, g + r * step + w * BLOCK_LANES, step);
     }
 }
 

@@ -308,7 +308,8 @@ static void times_panels(const Attention *a, int64_t rows, int64_t blocks, const
 {
     for (int64_t j = 0; j < n; j += BLOCK_PANEL) {
         int64_t wide = n - j < BLOCK_PANEL ? n - j : BLOCK_PANEL;
-        a->kernels->product(rows, blocks, x, wide, panels + j * LANES * depth, c + j * LANES * rows);
+        BlockResult to = {c + j * LANES * rows, LANES, rows * LANES};
+        a->kernels->product(rows, blocks, x, wide, panels + j * LANES * depth, to, false, NULL);
     }
 }
 
@@ -371,8 +372,9 @@ static void add_turned(const Attention *a, int64_t rows, int64_t blocks, const f
 {
     for (int64_t j = 0; j < n; j += BLOCK_PANEL) {
         int64_t wide = n - j < BLOCK_PANEL ? n - j : BLOCK_PANEL;
+        BlockRows from = {y + j * rows * LANES, LANES, rows * LANES};
         for (int64_t i = 0; i < blocks; i++)
-            a->kernels->product_grad(rows, x + i * rows * LANES, wide, y + j * rows * LANES, true,
+            a->kernels->product_grad(rows, x + i * rows * LANES, wide, from, true, NULL,
                                      sums + (i * LANES * n + j) * LANES, n * LANES);
     }
 }

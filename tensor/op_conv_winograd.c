@@ -218,7 +218,7 @@ static void read_tiles(const Winograd *v, const Work *w, const Chunk *c, const S
             int64_t channel = ((c->first + i) * v->groups + group) * s->channels + s->first + block * LANES;
             int64_t count = s->count - block * LANES < LANES ? s->count - block * LANES : LANES;
             v->blocks->gather(count, (last - first) * s->width, s->data + channel * plane + first * s->width, plane,
-                               w->lines);
+                              w->lines);
             for (int64_t row = 0; row < c->rows; row++) {
                 WinogradRow r = {last - first, s->width, (c->row + row) * 4 - s->top - first, -s->left, v->across};
                 s->transform(&r, w->lines, to + (block * c->tiles + (i * c->rows + row) * v->across) * LANES, step);
@@ -240,8 +240,8 @@ static void write_tiles(const Winograd *v, const Work *w, const Chunk *c, int64_
                                    w->lines);
             }
             v->blocks->scatter(count, height * v->out_width, w->lines, v->bias ? floats_of(v->bias) + channel : NULL,
-                                v->out + ((c->first + i) * v->groups * v->to + channel) * plane + first * v->out_width,
-                                plane);
+                               v->out + ((c->first + i) * v->groups * v->to + channel) * plane + first * v->out_width,
+                               plane);
         }
 }
 
@@ -297,8 +297,9 @@ static void forward_task(void *arg, int64_t task)
             const float *weight = v->transformed + (group * PLACES + place) * place_floats(v);
             for (int64_t panel = 0; panel < v->to_blocks; panel += BLOCK_PANEL) {
                 int64_t wide = v->to_blocks - panel < BLOCK_PANEL ? v->to_blocks - panel : BLOCK_PANEL;
+                BlockResult to = {w.to + place * to_step + panel * c.tiles * LANES, LANES, c.tiles * LANES};
                 v->blocks->product(c.tiles, v->from_blocks, w.from + place * from_step, wide,
-                                    weight + panel * rows * LANES, w.to + place * to_step + panel * c.tiles * LANES);
+                                   weight + panel * rows * LANES, to, false, NULL);
             }
         }
         write_tiles(v, &w, &c, group);
@@ -336,10 +337,10 @@ static void chunk_grad(const Winograd *v, const Work *w, const Chunk *c, int64_t
     for (int64_t place = 0; place < PLACES; place++, sums += place_floats(v))
         for (int64_t panel = 0; panel < v->to_blocks; panel += BLOCK_PANEL) {
             int64_t vectors = v->to_blocks - panel < BLOCK_PANEL ? v->to_blocks - panel : BLOCK_PANEL;
+            BlockRows to = {w->to + (place * v->to_blocks + panel) * block, LANES, block};
             for (int64_t from = 0; from < blocks; from++)
-                v->blocks->product_grad(c->tiles, w->from + (place * blocks + from) * block, vectors,
-                                         w->to + (place * v->to_blocks + panel) * block, add,
-                                         sums + (from * wide + panel) * LANES, wide);
+                v->blocks->product_grad(c->tiles, w->from + (place * blocks + from) * block, vectors, to, add, NULL,
+                                        sums + (from * wide + panel) * LANES, wide);
         }
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Matrix products. Broadcasting, batches, transposed and strided operands are worked out here; the products of tiles
-   are BLAS's, which runs single-threaded, one tile a task of the pool. Patterns (einsum) are op_einsum.c.
+   are product.c's or BLAS's, which runs single-threaded, one tile a task of the pool. Patterns (einsum) are op_einsum.c.
 
    Invariant: how a product is cut into tiles depends on its sizes only, so the bits are the same for any number of
    threads; no tile runs long enough to make an interrupt wait. */
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "op.h"
+#include "product.h"
 
 #define TILE_WORK 4e6         /* multiply-adds worth a task of their own */
 #define TILE_MOST 4e8         /* more than these make an interrupt wait */
@@ -34,6 +35,7 @@ typedef struct Product {
     int64_t tile_m, tile_n, tile_k, tiles_m, tiles_n, tiles_k;
     int64_t group;            /* batches a task */
     char *partial;            /* [tiles_k, m, n] when k is cut */
+    bool own;                 /* the tiles are product.c's */
 } Product;
 
 /* ---- shapes ---- */
@@ -225,6 +227,20 @@ static void add_bias(const Product *p, int64_t m, int64_t n, int64_t first, char
     }
 }
 
+/* A tile by product.c, with its bias; falls back on BLAS where memory is short. */
+static bool own_tile(const Product *p, int64_t m, int64_t n, int64_t k, const char *a, const char *b, int64_t column,
+                     char *out)
+{
+    bool biased = p->bias != NULL && p->tiles_k == 1;
+    ProductTile tile = {
+        .m = m, .n = n, .k = k, .a = (const float *)(const void *)a, .b = (const float *)(const void *)b,
+        .a_lead = p->a.lead, .b_lead = p->b.lead, .a_turned = p->a.transposed, .b_turned = p->b.transposed,
+        .bias = biased ? (const float *)(const void *)p->bias->data + column : NULL,
+        .out = (float *)(void *)out, .out_lead = p->n,
+    };
+    return product_tile(&tile);
+}
+
 /* Where batch number [batch] of each operand starts, in elements. */
 static void batch_offsets(const Product *p, int64_t batch, int64_t *a, int64_t *b)
 {
@@ -253,8 +269,9 @@ static void tile_task(void *arg, int64_t task)
         batch_offsets(p, batch, &a, &b);
         char *out = p->tiles_k > 1 ? p->partial + tile_k * p->m * p->n * width : p->out + batch * p->m * p->n * width;
         out += (i * p->n + j) * width;
-        tile_product(p, m, n, k, p->a.tensor->data + (a + inside_a) * width, p->b.tensor->data + (b + inside_b) * width,
-                     out, p->n);
+        const char *left = p->a.tensor->data + (a + inside_a) * width, *right = p->b.tensor->data + (b + inside_b) * width;
+        if (p->own && own_tile(p, m, n, k, left, right, j, out)) continue;
+        tile_product(p, m, n, k, left, right, out, p->n);
         if (p->bias != NULL && p->tiles_k == 1) add_bias(p, m, n, j, out, p->n);
     }
 }
@@ -297,6 +314,7 @@ static bool product_run(OpCall *call, Product *p)
         p->partial = scratch_take(&call->ctx->error, (size_t)(p->tiles_k * p->m * p->n * width));
         if (p->partial == NULL) return false;
     }
+    p->own = p->dtype == DTYPE_f32 && product_suits(p->tile_m, p->tile_n, p->tile_k);
     int64_t tasks = p->tiles_m * p->tiles_n * p->tiles_k * parts_of(p->batches, p->group);
     if (!pool_run(call->ctx, tasks, tile_task, p)) return false;
     if (p->tiles_k > 1) sum_partials(p);

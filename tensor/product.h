@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Our own product of two f32 matrices, for one thread: a tile of a larger product. */
+#ifndef TESSERA_PRODUCT_H
+#define TESSERA_PRODUCT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct ProductTile {
+    int64_t m, n, k;
+    const float *a, *b;       /* a [m, k], b [k, n], rows [lead] apart; turned: they lie as [k, m] and [n, k] */
+    int64_t a_lead, b_lead;
+    bool a_turned, b_turned;
+    const float *bias;        /* [n], added to every row, or NULL */
+    float *out;               /* [m, n], rows [out_lead] apart */
+    int64_t out_lead;
+} ProductTile;
+
+/* Whether ours is the faster one for products of this size on this processor. */
+bool product_suits(int64_t m, int64_t n, int64_t k);
+/* False when there was no memory to work in. */
+bool product_tile(const ProductTile *tile);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Our product of matrices against plain loops over doubles: both operands straight and turned, with and without bias, sides
+   that are no whole vectors, depths that take several parts, a result inside a wider one; for each set of kernels. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "../../tensor/core.h"
+#include "../../tensor/product.h"
+#include "../tap.h"
+
+#define GAP 3                 /* floats behind each row, which nobody may touch */
+
+static float *numbers(int64_t count, unsigned seed)
+{
+    float *v = malloc((size_t)count * sizeof *v);
+    for (int64_t i = 0; v && i < count; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        v[i] = (float)(seed >> 8) / 8388608.0f - 1.0f;
+    }
+    return v;
+}
+
+/* The largest error over what sums of [k] terms may lose; infinite when the gap was written to. */
+static double error_of(const ProductTile *t)
+{
+    double worst = 0;
+    for (int64_t i = 0; i < t->m; i++) {
+        for (int64_t j = 0; j < t->n; j++) {
+            double sum = t->bias ? (double)t->bias[j] : 0;
+            for (int64_t k = 0; k < t->k; k++)
+                sum += (double)t->a[t->a_turned ? k * t->a_lead + i : i * t->a_lead + k] *
+                       (double)t->b[t->b_turned ? j * t->b_lead + k : k * t->b_lead + j];
+            worst = fmax(worst, fabs(sum - (double)t->out[i * t->out_lead + j]) / (double)t->k / 1e-7);
+        }
+        for (int64_t j = t->n; j < t->out_lead; j++)
+            worst = t->out[i * t->out_lead + j] == 7 ? worst : HUGE_VAL;
+    }
+    return worst;
+}
+
+static bool one_size(int64_t m, int64_t n, int64_t k, int layout)
+{
+    ProductTile t = {.m = m, .n = n, .k = k, .a_turned = layout & 1, .b_turned = layout & 2, .out_lead = n + GAP};
+    t.a_lead = (t.a_turned ? m : k) + GAP;
+    t.b_lead = (t.b_turned ? k : n) + GAP;
+    float *a = numbers((m + k) * 2 + t.a_lead * (t.a_turned ? k : m), 1), *b = numbers(t.b_lead * (t.b_turned ? n : k), 2);
+    float *bias = numbers(n, 3), *out = numbers(m * t.out_lead, 4);
+    bool good = a && b && bias && out;
+    for (int64_t i = 0; good && i < m * t.out_lead; i++)
+        out[i] = 7;
+    t.a = a;
+    t.b = b;
+    t.bias = layout & 4 ? bias : NULL;
+    t.out = out;
+    good = good && product_tile(&t) && error_of(&t) < 10;
+    free(a);
+    free(b);
+    free(bias);
+    free(out);
+    return good;
+}
+
+/* In a process of its own, since the kernels are chosen once. True when they are the wanted ones and right. */
+static bool all_sizes(const char *isa)
+{
+    static const int64_t sizes[][3] = {{24, 24, 24}, {14, 32, 16}, {33, 47, 513}, {100, 130, 300}, {1, 1, 1},
+                                       {16, 16, 256}, {29, 17, 257}, {70, 64, 31}, {2, 33, 1000}};
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        setenv("TESSERA_ISA", isa, 1);
+        bool good = strcmp(cpu_level_name(), isa) == 0 || strcmp(cpu_level_name(), "plain") == 0;
+        if (!good)
+            _exit(2);
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+            for (int layout = 0; layout < 8; layout++)
+                good = one_size(sizes[i][0], sizes[i][1], sizes[i][2], layout) && good;
+        _exit(good ? 0 : 1);
+    }
+    int status = 1;
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 2);     /* 2: not on this machine */
+}
+
+int main(void)
+{
+    tap_ok(all_sizes("sse2"), "products with the kernels for sse2");
+    tap_ok(all_sizes("avx2"), "products with the kernels for avx2");
+    tap_ok(all_sizes("avx512"), "products with the kernels for avx512");
+    return tap_end();
+}
