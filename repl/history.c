@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { FILE_BYTES = 1 << 20, ENTRY_BYTES = 1 << 16, STAMP_DIGITS = 9 };
+enum { FILE_BYTES = 1 << 20, ENTRY_BYTES = 1 << 18, STAMP_DIGITS = 9, ENTRIES_TOLD = 5000 };
 
 static char *history_path;
 
@@ -45,12 +45,25 @@ static void tell(char *text, size_t start, size_t end, void (*entry)(const char 
     text[end] = kept;
 }
 
+/* Where the entries that are told of begin: most files have fewer. */
+static size_t first_told(const char *text, size_t length)
+{
+    int entries = 0;
+    for (size_t at = length; at > 0; at--) {
+        bool starts = at == 1 || text[at - 2] == '\n';
+        if (!starts || text[at - 1] != '#') continue;
+        const char *end = memchr(text + at - 1, '\n', length - at + 1);
+        if (end && is_stamp(text + at - 1, (size_t)(end - text) - at + 1) && ++entries == ENTRIES_TOLD) return at - 1;
+    }
+    return 0;
+}
+
 /* [text] has a 0 behind it. Lines before the first stamp are entries of their own. */
 static void tell_all(char *text, size_t length, void (*entry)(const char *text))
 {
-    size_t start = 0;
+    size_t start = first_told(text, length);
     bool stamped = false;
-    for (size_t at = 0; at < length;) {
+    for (size_t at = start; at < length;) {
         char *end = memchr(text + at, '\n', length - at);
         size_t next = end ? (size_t)(end - text) + 1 : length, size = next - at - (end != NULL);
         bool stamp = is_stamp(text + at, size);

@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-/* Opens [path], whose folders are made, and tells of its entries, oldest first. NULL: nothing is kept. */
+/* Opens [path], whose folders are made, and tells of its newest thousands of entries, oldest first. NULL: nothing is kept. */
 void history_open(const char *path, void (*entry)(const char *text));
 /* False, with errno: it could not be kept. */
 bool history_add(const char *text);

@@ -18,8 +18,6 @@
 #include "editor.h"
 #include "paint.h"
 
-enum { HISTORY_ENTRIES = 10000 };
-
 Editor editor;
 
 /* ---- keys typed ahead ---- */
@@ -364,7 +362,6 @@ static void line_open(const LineHost *host)
     rl_variable_bind("revert-all-at-newline", "on");
     rl_variable_bind("bind-tty-special-chars", "off");   /* or each line binds Backspace and Ctrl-U anew */
     using_history();
-    stifle_history(HISTORY_ENTRIES);
     rl_initialize();
     keys_bind();
     complete_bind();
