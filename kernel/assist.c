@@ -44,9 +44,10 @@ json_t *handle_complete(Kernel *kernel, Request *request)
     json_int_t start = codepoints_of(place.code, found.start), end = codepoints_of(place.code, found.end);
     for (int i = 0; fine && i < found.count; i++) {
         const Completion *match = &found.at[i];
-        json_array_append_new(matches, json_string(match->text));
-        json_array_append_new(types, json_pack("{sI sI ss ss ss}", "start", start, "end", end, "text", match->text, "type",
-                                               match->kind, "signature", match->detail));
+        json_t *text = json_from_text(match->text);
+        json_array_append_new(types, json_pack("{sI sI sO ss so}", "start", start, "end", end, "text", text, "type",
+                                               match->kind, "signature", json_from_text(match->detail)));
+        json_array_append_new(matches, text);
     }
     completions_clear(&found);
     return json_pack("{ss so sI sI s{so}}", "status", "ok", "matches", matches, "cursor_start", start, "cursor_end", end,
@@ -56,10 +57,11 @@ json_t *handle_complete(Kernel *kernel, Request *request)
 json_t *handle_inspect(Kernel *kernel, Request *request)
 {
     CodePlace place = place_of(request);
-    char *text = session_inspect(kernel->session, place.code, place.length, place.cursor);
-    json_t *data = json_object();
-    if (text) json_object_set_new(data, "text/plain", json_from_bytes(text, strlen(text)));
-    json_t *content = json_pack("{ss sb so s{}}", "status", "ok", "found", text != NULL, "data", data, "metadata");
-    free(text);
+    bool source = json_integer_value(json_object_get(request->content, "detail_level")) > 0;
+    Display *display = session_describe(kernel->session, place.code, place.length, place.cursor, source);
+    json_t *content = display ? bundle_of(display) : json_pack("{s{} s{}}", "data", "metadata");
+    json_object_set_new(content, "status", json_string("ok"));
+    json_object_set_new(content, "found", json_boolean(display != NULL));
+    session_display_free(display);
     return content;
 }

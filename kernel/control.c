@@ -42,11 +42,17 @@ static void serve(Kernel *kernel, const Signer *signer)
     if (is_orphan(kernel)) kernel_end(kernel);
 }
 
-static void wait_for_interpreter(Kernel *kernel)
+/* Whether the interpreter is idle, and has said so, in time. */
+static bool wait_for_interpreter(Kernel *kernel)
 {
     double start = seconds_now();
-    while (atomic_load(&kernel->computing) && seconds_now() - start < PATIENCE)
+    for (;;) {
+        pthread_mutex_lock(&kernel->lock);
+        bool idle = !kernel->cell;
+        pthread_mutex_unlock(&kernel->lock);
+        if (idle || seconds_now() - start >= PATIENCE) return idle;
         nanosleep(&(struct timespec){0, 500000}, NULL);
+    }
 }
 
 void *control_run(void *user)
@@ -64,8 +70,7 @@ void *control_run(void *user)
     zmq_close(kernel->socket[SOCKET_CONTROL]);
     signer_close(&signer);
     zmq_ctx_term(kernel->context);
-    wait_for_interpreter(kernel);
-    if (atomic_load(&kernel->computing)) {
+    if (!wait_for_interpreter(kernel)) {
         connection_remove(&kernel->connection);
         _exit(0);
     }

@@ -11,7 +11,7 @@
 #include "requests.h"
 
 /* After an error, requests that were sent with it may still be on their way: as many seconds of silence end the wait. */
-#define SILENCE 0.01
+#define SILENCE 0.03
 #define LONGEST_WAIT 0.2
 
 /* ---- what the language says ---- */
@@ -63,7 +63,7 @@ static void on_page(void *user, const Display *display)
 
 static void on_next_input(void *user, const char *text, bool replace)
 {
-    add_payload(user, json_pack("{ss so sb}", "source", "set_next_input", "text", json_from_bytes(text, strlen(text)),
+    add_payload(user, json_pack("{ss so sb}", "source", "set_next_input", "text", json_from_text(text),
                                 "replace", replace));
 }
 
@@ -91,7 +91,7 @@ static char *on_input(void *user, const char *prompt, bool secret)
     output_flush(&kernel->output);
     request_release(take_answer(kernel));                /* of a question that nobody waits for any longer */
     post(kernel, SOCKET_STDIN, "input_request", kernel->cell,
-         json_pack("{so sb}", "prompt", json_from_bytes(prompt, strlen(prompt)), "password", secret));
+         json_pack("{so sb}", "prompt", json_from_text(prompt), "password", secret));
     while (!(answer = take_answer(kernel)) && !atomic_load(&kernel->interrupted) && !atomic_load(&kernel->ending)) {
         struct pollfd wake = {.fd = kernel->wake, .events = POLLIN};
         poll(&wake, 1, -1);
@@ -155,7 +155,7 @@ static json_t *error_content(const EvalResult *result)
     char name[64];
     bool interrupted = result->status == EVAL_INTERRUPTED;
     snprintf(name, sizeof name, "%s%s", interrupted ? "interrupted" : kind, interrupted ? "" : " error");
-    return json_pack("{ss so so}", "ename", name, "evalue", json_from_bytes(message, strlen(message)), "traceback",
+    return json_pack("{ss so so}", "ename", name, "evalue", json_from_text(message), "traceback",
                      lines_of(result->error ? result->error : name));
 }
 
@@ -209,7 +209,7 @@ static double last_arrival(Kernel *kernel)
 static void abort_queued(Kernel *kernel)
 {
     double start = seconds_now(), now = start;
-    while (now - last_arrival(kernel) < SILENCE && now - start < LONGEST_WAIT) {
+    while (now - last_arrival(kernel) < SILENCE && now - start < LONGEST_WAIT && !atomic_load(&kernel->ending)) {
         nanosleep(&(struct timespec){0, 1000000}, NULL);
         answer_questions(kernel);
         now = seconds_now();
@@ -284,7 +284,7 @@ static json_t *run_code(Kernel *kernel, Request *request, bool store)
         content = reply_error(kernel, &result);
     }
     eval_result_clear(&result);
-    if (leaving) kernel_end(kernel);
+    kernel->leaving = leaving;
     return content;
 }
 
@@ -329,6 +329,7 @@ void run_jobs(Kernel *kernel)
         request_handle(kernel, request);
         answer_aborted(kernel);
         request_release(request);
+        if (kernel->leaving) kernel_end(kernel);
         answer_questions(kernel);
     }
 }

@@ -3,7 +3,7 @@
        shell      receives requests, answers those that need no session, and speaks on stdin (shell.c)
        control    interrupt, shutdown, and the end of it all (control.c)
        iopub      sends what everybody publishes, and flushes output in time (iopub.c)
-       heartbeat  echoes (heartbeat.c)
+       heartbeat  echoes (shell.c)
    Each socket belongs to one thread; others hand it messages through a Mailbox. Only the interpreter's thread, the one
    that runs main, touches the Session; what others ask of it waits in two queues: jobs (in turn) and questions (answered
    at the next safe point). Every thread but the interpreter's blocks all signals. */
@@ -41,7 +41,6 @@ typedef struct Kernel {
     int wake;                            /* eventfd: the interpreter has something to look at */
     int stop;                            /* eventfd, never read: the threads leave */
     atomic_bool ending, interrupted, computing;
-    atomic_int reason;                   /* a signal that ends the kernel, 0 none */
     pid_t parent, manager;               /* that live as long as the kernel is wanted; 0: nobody watches */
 
     pthread_mutex_t lock;                /* of the following */
@@ -60,8 +59,8 @@ typedef struct Kernel {
     /* the interpreter's alone */
     int count;                           /* the execution counter */
     bool silent;                         /* what the cell says is not shown */
-    bool may_ask;                        /* its client answers input_request */
     json_t *payload;                     /* of the cell's reply */
+    bool leaving;                        /* the cell said exit() */
 } Kernel;
 
 /* ---- main.c ---- */

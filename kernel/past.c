@@ -45,7 +45,7 @@ typedef struct Rows { json_t *list; bool outputs; } Rows;
 
 static json_t *text_or_null(const char *text)
 {
-    return text ? json_from_bytes(text, strlen(text)) : json_null();
+    return text ? json_from_text(text) : json_null();
 }
 
 static void on_row(void *user, const HistoryRow *row)

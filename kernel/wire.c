@@ -386,3 +386,5 @@ json_t *json_from_bytes(const char *bytes, size_t length)
     free(mended);
     return string;
 }
+
+json_t *json_from_text(const char *text) { return json_from_bytes(text, strlen(text)); }

@@ -93,5 +93,6 @@ void outgoing_send_take(Outgoing *outgoing, void *socket, Wire *wire, const Sign
 
 /* Any bytes as a JSON string: what is not UTF-8 becomes U+FFFD. */
 json_t *json_from_bytes(const char *bytes, size_t length);
+json_t *json_from_text(const char *text);
 
 #endif

@@ -64,7 +64,8 @@ static bool report_parts(const SessionConfig *config)
     static const struct { const char *name, *use; } parts[] = {
         {"repl", "line editing at the prompt"}, {"media", "safetensors, PNG and JPEG files"},
         {"data", "JSON and CSV files"}, {"regex", "regular expressions"}, {"fft", "Fourier transforms"},
-        {"plot", "pictures of plots"}, {"pictures", "pictures in terminals"},
+        {"plot", "pictures of plots"}, {"pictures", "pictures in terminals"}, {"kernel", "Jupyter notebooks"},
+        {"history", "the history of notebooks"},
     };
     bool complete = true;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {

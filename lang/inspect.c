@@ -228,7 +228,7 @@ static void add_variable(Value v, const char *name, Page *page)
     text_format(&page->usage, "%s: %s", name, described);
     if (v.tag == TAG_OBJECT && v.object->model->constructor->doc)
         text_format(&page->doc, "%s", v.object->model->constructor->doc);
-    add_value(v, page);
+    if (page->vm->n_frames == 0) add_value(v, page);     /* else it may be half made: no more than kind and shape */
     if (page->wants_source && v.tag == TAG_OBJECT)
         add_source(v.object->model->constructor->source, v.object->model->constructor->span.start, false, page);
 }
