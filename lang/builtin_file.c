@@ -196,10 +196,23 @@ static bool save_picture(Vm *vm, Value v, const char *form, const char *path)
     } else {
         char described[96];
         value_describe(v, described, sizeof described);
-        fine = vm_fail(vm, ERROR_type, "save", "%s has no picture for \"%.200s\"", described, path);
-        error_hint(&vm_tensors(vm)->error, "plot(…) and its like make pictures; a tensor is saved as .png");
+        bool sound = ends_in(path, ".wav");
+        fine = vm_fail(vm, ERROR_type, "save", "%s has no %s for \"%.200s\"", described, sound ? "sound" : "picture", path);
+        error_hint(&vm_tensors(vm)->error, sound ? "save(plot.audio(x, rate), path)"
+                   : v.tag == TAG_TENSOR ? "plot.heatmap(x), plot.imshow(x) and their like make pictures of tensors"
+                   : "plot(…) and its like make pictures");
     }
     display_free(display);
+    return fine;
+}
+
+/* A tensor as show(x) draws it. */
+static bool save_shown(Vm *vm, Value tensor, const char *path)
+{
+    Value figure;
+    if (!vm_call_prelude(vm, "show", 1, &tensor, &figure)) return false;
+    bool fine = save_picture(vm, figure, picture_form(path), path);
+    value_release(figure);
     return fine;
 }
 
@@ -211,12 +224,14 @@ bool native_save(Vm *vm, const Value *args, Value *result)
     if (ends_in(path, ".safetensors")) return save_checkpoint(vm, args[0], path);
     if (ends_in(path, ".npz")) return save_npz(vm, args[0], path);
     if (is_text(path)) return save_text(vm, args[0], path);
+    bool tensor_given = args[0].tag == TAG_TENSOR, png = ends_in(path, ".png");
     bool shown = args[0].tag == TAG_OBJECT || args[0].tag == TAG_MAP;
-    if (picture_form(path) && (shown || !ends_in(path, ".png")))
-        return save_picture(vm, args[0], picture_form(path), path);
+    if (tensor_given && ((png && args[0].tensor->ndim == 4) || ends_in(path, ".svg") || ends_in(path, ".pdf")))
+        return save_shown(vm, args[0], path);
+    if (picture_form(path) && (shown || !png)) return save_picture(vm, args[0], picture_form(path), path);
     if (!ends_in(path, ".npy") && !ends_in(path, ".png")) {
         return vm_fail(vm, ERROR_value, "save",
-                       "\"%.200s\" must end in .safetensors, .npy, .npz, .png, .svg, .pdf, .json, .jsonl, .csv or .tsv", path);
+                       "\"%.200s\" must end in .safetensors, .npy, .npz, .png, .svg, .pdf, .wav, .json, .jsonl, .csv or .tsv", path);
     }
     Tensor *tensor = value_to_tensor(ctx, args[0]);
     if (!tensor) return false;

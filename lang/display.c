@@ -147,9 +147,12 @@ static bool add_content(Vm *vm, Display *display, const char *mime, size_t lengt
     return fine;
 }
 
-/* Of pictures a front end needs one: the first in the bundle's order that it can show. */
-static bool is_second_picture(const Map *bundle, const char *mime, const char *forms)
+/* Of pictures a front end needs one, the first in the bundle's order that it can show; of sound none beside a page's part,
+   which has its player. */
+static bool is_spare(const Map *bundle, const char *mime, const char *forms)
 {
+    Value page;
+    if (strncmp(mime, "audio/", 6) == 0) return is_wanted(forms, "text/html") && map_get_text(bundle, "text/html", &page);
     if (strncmp(mime, "image/", 6) != 0) return false;
     for (int64_t i = 0; i < bundle->used; i++) {
         Value key = bundle->entry[i].key;
@@ -169,7 +172,7 @@ static bool add_wanted(Vm *vm, Display *display, const Map *bundle, const char *
         if (length >= sizeof mime) continue;
         memcpy(mime, at, length);
         mime[length] = '\0';
-        if (!map_get_text(bundle, mime, &content) || is_second_picture(bundle, mime, forms)) continue;
+        if (!map_get_text(bundle, mime, &content) || is_spare(bundle, mime, forms)) continue;
         if (!add_content(vm, display, mime, length, content)) return false;
     }
     return true;
