@@ -206,6 +206,14 @@ static bool save_picture(Vm *vm, Value v, const char *form, const char *path)
     return fine;
 }
 
+/* Several pictures: [n, c, h, w] or [n, h, w, c]. */
+static bool is_batch(const Tensor *x)
+{
+    if (x->ndim != 4) return false;
+    int64_t first = x->shape[1], last = x->shape[3];
+    return first == 1 || first == 3 || first == 4 || last == 1 || last == 3 || last == 4;
+}
+
 /* A tensor as show(x) draws it. */
 static bool save_shown(Vm *vm, Value tensor, const char *path)
 {
@@ -226,7 +234,7 @@ bool native_save(Vm *vm, const Value *args, Value *result)
     if (is_text(path)) return save_text(vm, args[0], path);
     bool tensor_given = args[0].tag == TAG_TENSOR, png = ends_in(path, ".png");
     bool shown = args[0].tag == TAG_OBJECT || args[0].tag == TAG_MAP;
-    if (tensor_given && ((png && args[0].tensor->ndim == 4) || ends_in(path, ".svg") || ends_in(path, ".pdf")))
+    if (tensor_given && ((png && is_batch(args[0].tensor)) || ends_in(path, ".svg") || ends_in(path, ".pdf")))
         return save_shown(vm, args[0], path);
     if (picture_form(path) && (shown || !png)) return save_picture(vm, args[0], picture_form(path), path);
     if (!ends_in(path, ".npy") && !ends_in(path, ".png")) {
