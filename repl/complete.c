@@ -57,6 +57,15 @@ static int widest(bool kinds)
     return most;
 }
 
+/* What is told beside a name: of "f(x, y)" what follows the name. */
+static const char *detail_of(const Completion *one)
+{
+    size_t length = strlen(one->text);
+    if (length > 0 && one->text[length - 1] == '=') length--;
+    bool repeats = strncmp(one->detail, one->text, length) == 0 && strchr("(:?", one->detail[length]);      /* or its end */
+    return repeats ? one->detail + length : one->detail;
+}
+
 /* One candidate a row: name, kind, detail. */
 static void list_table(int columns)
 {
@@ -69,7 +78,7 @@ static void list_table(int columns)
             fputs("  ", rl_outstream);
             put_cell(one->kind, kinds, true);
             fputs("  ", rl_outstream);
-            put_cell(one->detail, columns - 1 - names - kinds - 4, false);
+            put_cell(detail_of(one), columns - 1 - names - kinds - 4, false);
             if (editor.host.color) paint_grey(false);
         }
         fputs("\r\n", rl_outstream);
@@ -94,7 +103,7 @@ static void list_columns(int columns, int rows)
             put_cell(found.at[i].text, names < cell ? names : cell - 1, true);
             if (cell - names < 6) continue;
             if (editor.host.color) paint_grey(true);
-            put_cell(found.at[i].detail, cell - names - 1 - last, true);
+            put_cell(detail_of(&found.at[i]), cell - names - 1 - last, true);
             if (!last) putc(' ', rl_outstream);
             if (editor.host.color) paint_grey(false);
         }
@@ -123,7 +132,7 @@ void complete_bind(void)
     rl_completion_display_matches_hook = list;
     rl_completion_query_items = 0;
     rl_sort_completion_matches = 0;
-    rl_basic_word_break_characters = " \t\n\"'()[]{}+-*/%@^=<>,;:|!?.#";
+    rl_completer_word_break_characters = (char *)" \t\n\"'()[]{}+-*/%@^=<>,;:|!?.#";
     rl_completer_quote_characters = "";
 }
 

@@ -49,12 +49,12 @@ static char *read_line(const char *prompt, bool *cancelled)
 {
     char *line = NULL;
     size_t room = 0;
-    *cancelled = false;
     fputs(prompt, stdout);
     fflush(stdout);
-    ssize_t length = getline(&line, &room, stdin);
+    *cancelled = interrupt_taken();                      /* before the line was waited for */
+    ssize_t length = *cancelled ? -1 : getline(&line, &room, stdin);
     if (length < 0) {
-        *cancelled = interrupt_taken();
+        *cancelled = *cancelled || interrupt_taken();
         clearerr(stdin);
         if (*cancelled) putchar('\n');
         free(line);

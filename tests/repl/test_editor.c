@@ -405,6 +405,13 @@ static void test_completion(void)
     tap_ok(terminal_has(&t, "zeta_one  variable  f32[2, 3]\nzeta_two  variable  ", PATIENCE), "TAB lists kinds and shapes");
     see_part("", "\n>>> zeta_", "and what is common is there");
     clear();
+    write_file("paths/data_one.csv", "");
+    write_file("paths/data_two.csv", "");
+    char keys[256], screen[512];
+    snprintf(keys, sizeof keys, "read_csv(\"%s/pat\tda\t", folder);
+    snprintf(screen, sizeof screen, "data_one.csv  file\ndata_two.csv  file\n>>> read_csv(\"%s/paths/data_", folder);
+    see_part(keys, screen, "paths are completed within strings");
+    clear();
     terminal_type(&t, "s\t");
     tap_ok(terminal_has(&t, " more; type on to see them\n>>> s", PATIENCE), "a long list stays on the screen");
     leave();
