@@ -333,6 +333,12 @@ static void unpack_rows(int64_t rows, int64_t n, const float *from, const float 
         }
 }
 
+static void add(int64_t n, const float *restrict from, float *restrict to)
+{
+    for (int64_t i = 0; i < n; i++)
+        to[i] += from[i];
+}
+
 #define PASTE(a, b) a##b
 #define JOIN(a, b) PASTE(a, b)
 
@@ -340,5 +346,5 @@ extern const BlockKernels JOIN(kernels_blocks_, KERNELS_ISA);
 const BlockKernels JOIN(kernels_blocks_, KERNELS_ISA) = {
     .gather = gather, .scatter = scatter, .product = product, .product_grad = product_grad, .pack_rows = pack_rows,
     .pack_panels = pack_panels, .pack_turned = pack_turned, .softmax = softmax, .softmax_grad = softmax_grad,
-    .unpack_rows = unpack_rows,
+    .unpack_rows = unpack_rows, .add = add,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Convolution over one to three axes and its two adjoints, each differentiable through the others. All three are matrix
-   products over chunks of output pixels: kernels_conv.c lays out what the pixels read, BLAS multiplies. Groups of one
+   products over chunks of output pixels: kernels_conv.c lays out what the pixels read, product.c or BLAS multiplies. Groups of one
    channel go to op_conv_depthwise.c, 3x3 kernels of many channels to op_conv_winograd.c.
 
    Two layouts: rows (one pixel a row, channels last) for everything with many channels; planes (one tap a row, pixels
@@ -12,6 +12,7 @@
 #include "conv.h"
 #include "core.h"
 #include "op_conv.h"
+#include "product.h"
 
 #define CHUNK_BYTES (1 << 20)         /* of columns: they stay in the second-level cache until multiplied */
 #define FEW_TAPS 64
@@ -381,6 +382,9 @@ static bool conv_end(OpCall *call, Conv *v, bool done)
 static void multiply(const Conv *v, char ta, char tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
                      const void *b, int64_t ldb, bool add, void *c, int64_t ldc)
 {
+    ProductTile tile = {m, n, k, a, b, lda, ldb, ta == 'T', tb == 'T', NULL, add, c, ldc};
+    if (v->dtype == DTYPE_f32 && product_suits(m, n, k) && product_tile(&tile))
+        return;
     if (v->dtype == DTYPE_f32)
         v->blas->sgemm(ta, tb, (int)m, (int)n, (int)k, 1, a, (int)lda, b, (int)ldb, add ? 1 : 0, c, (int)ldc);
     else

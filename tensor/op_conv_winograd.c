@@ -380,8 +380,7 @@ static void weight_grad_task(void *arg, int64_t task)
     for (int64_t place = 0; place < PLACES; place++)
         for (int64_t part = 1; part < v->parts; part++) {
             float *to = sums + place * place_floats(v);
-            for (int64_t o = 0; o < wide; o++)
-                to[o] += to[part * part_step + o];
+            v->blocks->add(wide, to + part * part_step, to);
         }
     for (int64_t block = 0; block < v->to_blocks; block++)
         v->kernels->weight_grad(sums + block * LANES, place_floats(v), taps + block * LANES, wide);

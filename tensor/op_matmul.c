@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <string.h>
 
+#include "blocks.h"
 #include "op.h"
 #include "product.h"
 
@@ -276,24 +277,30 @@ static void tile_task(void *arg, int64_t task)
     }
 }
 
-/* Adds the parts of a product whose k was cut, in their order. */
-static void sum_partials(const Product *p)
+#define SUM_CHUNK (1 << 15)
+
+/* Adds the parts of a product whose k was cut, in their order: some elements a task. */
+static void sum_task(void *arg, int64_t task)
 {
-    int64_t size = p->m * p->n;
-    for (int64_t part = 0; part < p->tiles_k; part++) {
-        for (int64_t i = 0; i < size; i++) {
-            if (p->dtype == DTYPE_f32) {
-                const float *from = (const float *)(const void *)p->partial + part * size;
-                float *to = (float *)(void *)p->out;
-                to[i] = part == 0 ? from[i] : to[i] + from[i];
-            } else {
-                const double *from = (const double *)(const void *)p->partial + part * size;
-                double *to = (double *)(void *)p->out;
-                to[i] = part == 0 ? from[i] : to[i] + from[i];
-            }
-        }
+    const Product *p = arg;
+    int64_t width = (int64_t)dtype_size(p->dtype), size = p->m * p->n, first = task * SUM_CHUNK;
+    int64_t n = size - first < SUM_CHUNK ? size - first : SUM_CHUNK;
+    char *to = p->out + first * width;
+    memcpy(to, p->partial + first * width, (size_t)(n * width));
+    for (int64_t part = 1; part < p->tiles_k; part++) {
+        const char *from = p->partial + (part * size + first) * width;
+        if (p->dtype == DTYPE_f32)
+            block_kernels()->add(n, (const float *)(const void *)from, (float *)(void *)to);
+        else
+            for (int64_t i = 0; i < n; i++) ((double *)(void *)to)[i] += ((const double *)(const void *)from)[i];
     }
+}
+
+static bool sum_partials(OpCall *call, Product *p)
+{
+    if (!pool_run(call->ctx, parts_of(p->m * p->n, SUM_CHUNK), sum_task, p)) return false;
     if (p->bias != NULL) add_bias(p, p->m, p->n, 0, p->out, p->n);
+    return true;
 }
 
 static bool product_run(OpCall *call, Product *p)
@@ -317,8 +324,7 @@ static bool product_run(OpCall *call, Product *p)
     p->own = p->dtype == DTYPE_f32 && product_suits(p->tile_m, p->tile_n, p->tile_k);
     int64_t tasks = p->tiles_m * p->tiles_n * p->tiles_k * parts_of(p->batches, p->group);
     if (!pool_run(call->ctx, tasks, tile_task, p)) return false;
-    if (p->tiles_k > 1) sum_partials(p);
-    return true;
+    return p->tiles_k == 1 || sum_partials(call, p);
 }
 
 /* ---- ints: plain loops that wrap ---- */

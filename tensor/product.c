@@ -90,7 +90,7 @@ bool product_tile(const ProductTile *t)
     for (int64_t k = 0; base && k < t->k; k += depth) {
         int64_t deep = t->k - k < depth ? t->k - k : depth;
         pack(t, kernels, &p, k, deep);
-        multiply(t, kernels, &p, deep, k > 0);
+        multiply(t, kernels, &p, deep, t->add || k > 0);
     }
     scratch_release(base);
     return base != NULL;

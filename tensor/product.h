@@ -12,6 +12,7 @@ typedef struct ProductTile {
     int64_t a_lead, b_lead;
     bool a_turned, b_turned;
     const float *bias;        /* [n], added to every row, or NULL */
+    bool add;                 /* to what is in [out], without a bias */
     float *out;               /* [m, n], rows [out_lead] apart */
     int64_t out_lead;
 } ProductTile;

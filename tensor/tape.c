@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "blocks.h"
 #include "core.h"
 
 typedef struct Edge {
@@ -519,26 +520,26 @@ static void walk(Pass *pass, GradNode *root)
 typedef struct Addition { char *to; const char *from; int64_t n, row, step; Dtype dtype; } Addition;
 #define ADD_CHUNK (1 << 15)
 
-#define ADD_PART(name, type)                                                                                           \
-    static void name(const Addition *a, int64_t first, int64_t last)                                                   \
-    {                                                                                                                  \
-        const type *from = (const type *)(const void *)a->from;                                                        \
-        while (first < last) {                                                                                         \
-            int64_t inside = first % a->row, left = a->row - inside, n = left < last - first ? left : last - first;    \
-            type *to = (type *)(void *)a->to + first / a->row * a->step + inside;                                      \
-            for (int64_t i = 0; i < n; i++)                                                                            \
-                to[i] += from[first + i];                                                                              \
-            first += n;                                                                                                \
-        }                                                                                                              \
+static void add_run(const Addition *a, const char *from, char *to, int64_t n)
+{
+    if (a->dtype == DTYPE_f32) {
+        block_kernels()->add(n, (const float *)(const void *)from, (float *)(void *)to);
+        return;
     }
-ADD_PART(add_floats, float)
-ADD_PART(add_doubles, double)
+    for (int64_t i = 0; i < n; i++)
+        ((double *)(void *)to)[i] += ((const double *)(const void *)from)[i];
+}
 
 static void add_task(void *arg, int64_t task)
 {
     const Addition *a = arg;
     int64_t first = task * ADD_CHUNK, last = first + ADD_CHUNK < a->n ? first + ADD_CHUNK : a->n;
-    (a->dtype == DTYPE_f32 ? add_floats : add_doubles)(a, first, last);
+    int64_t size = (int64_t)dtype_size(a->dtype);
+    while (first < last) {
+        int64_t inside = first % a->row, left = a->row - inside, n = left < last - first ? left : last - first;
+        add_run(a, a->from + first * size, a->to + (first / a->row * a->step + inside) * size, n);
+        first += n;
+    }
 }
 
 static bool add_in_place(Pass *pass, Addition *job)
