@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "builtins.h"
+#include "session.h"
 #include "print.h"
 #include "table.h"
 #include "textfile.h"
@@ -297,12 +298,14 @@ Display *display_of_text(Vm *vm, const char *text, size_t length)
 void display_send(Vm *vm, const Display *display)
 {
     const SessionConfig *config = vm_config(vm);
-    if (config && config->display) {
+    record_display(&vm_session(vm)->records, display);
+    if (config->display) {
         config->display(config->user, display);
         return;
     }
-    vm_output(vm, OUTPUT_OUT, display->form[0].data, display->form[0].length);
-    vm_output(vm, OUTPUT_OUT, "\n", 1);
+    if (!config->output) return;
+    config->output(config->user, OUTPUT_OUT, display->form[0].data, display->form[0].length);
+    config->output(config->user, OUTPUT_OUT, "\n", 1);
 }
 
 /* The number of the user's name for a place, 0 where nothing is shown by it. */

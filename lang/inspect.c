@@ -408,6 +408,16 @@ Display *session_describe(Session *session, const char *text, size_t length, siz
     return NULL;
 }
 
+char *session_source(Session *session, const char *name)
+{
+    Page page = {.wants_source = true};
+    char *source = NULL;
+    if (find_page(session, name, strlen(name), strlen(name), &page) && page.source.length && !page.source.failed)
+        source = strndup(page.source.at, page.source.length);
+    page_free(&page);
+    return source;
+}
+
 void session_display_free(Display *display) { display_free(display); }
 
 /* ---- commands ---- */

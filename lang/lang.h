@@ -67,6 +67,8 @@ typedef struct SessionConfig {
     /* NULL: nothing happens. Removes what the cell has shown, with [wait] only when the next thing is shown. */
     void (*clear)(void *user, bool wait);
     void (*page)(void *user, const Display *display);                      /* a long text to read; NULL: display */
+    /* Lets the user edit a file and waits for the end; false with a malloc'ed *error. NULL: there is no editor. */
+    bool (*edit)(void *user, const char *path, int line, char **error);
     void (*next_input)(void *user, const char *text, bool replace);        /* what the user edits next; NULL: page */
     void (*comm)(void *user, const CommMessage *message);                  /* to the page; NULL: there is none */
     void (*serve)(void *user);                                             /* after session_request; may be NULL */

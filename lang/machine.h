@@ -47,6 +47,7 @@ typedef struct Module {
     const char *name;         /* interned: "nn", "mine" */
     Source *source;           /* of its file; NULL for a namespace and the session's own */
     const char *path;         /* interned, as it was opened; NULL for the session's own */
+    int64_t stamp;            /* of the file when it was read (module_stamp) */
     bool library;
     bool is_namespace;        /* a standard module: its members lie in the modules of its files */
     bool loading;
@@ -192,6 +193,9 @@ Module *module_new(Vm *vm, const char *name);
 uint32_t module_slot(Module *module, const char *name);                /* makes it; UINT32_MAX: memory */
 bool module_find(const Module *module, const char *name, uint32_t *slot);
 void module_clear(Module *module);
+int64_t module_stamp(const char *path);        /* changes when the file does; 0: there is none */
+/* Runs a file's module again and puts what it has now in its place; on errors it stays as it was. */
+bool module_reload(Vm *vm, Module *module);
 void module_forget(Module *module);                                    /* no names, and found by no path any more */
 bool global_get(Vm *vm, Module *module, uint32_t slot, Value *out);    /* borrowed; an error when unknown */
 bool global_callee(Vm *vm, Module *module, uint32_t slot, Value *out);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "embedded.h"
@@ -203,6 +204,46 @@ static Module *load(Vm *vm, const char *name, const char *path, const char *text
         return module;
     module->path = NULL;
     return NULL;
+}
+
+int64_t module_stamp(const char *path)
+{
+    struct stat about;
+    if (stat(path, &about) != 0)
+        return 0;
+    return (int64_t)about.st_mtim.tv_sec * 1000000000 + about.st_mtim.tv_nsec + (int64_t)about.st_size * 31 + 1;
+}
+
+bool module_reload(Vm *vm, Module *module)
+{
+    size_t length;
+    int64_t stamp = module_stamp(module->path);
+    char *text = module_read(vm, module->path, &length);
+    Module *fresh = text ? load(vm, module->name, module->path, text, length, false) : NULL;
+    free(text);
+    if (!fresh)
+        return false;
+    fresh->path = NULL;       /* its functions live there, its names are found in the old one */
+    for (uint32_t i = 0; i < module->n_slots; i++)
+        if (module->slot[i].declared || module->slot[i].value.tag != TAG_UNDEFINED) {
+            value_set(&module->slot[i].value, VALUE_UNDEFINED);
+            value_set(&module->slot[i].function, VALUE_UNDEFINED);
+            module->slot[i].declared = false;
+        }
+    for (uint32_t i = 0; i < fresh->n_slots; i++) {
+        const Slot *from = &fresh->slot[i];
+        uint32_t at = from->declared || from->value.tag != TAG_UNDEFINED ? module_slot(module, from->name) : UINT32_MAX;
+        if (at == UINT32_MAX)
+            continue;
+        value_set(&module->slot[at].value, value_retain(from->value));
+        value_set(&module->slot[at].function, value_retain(from->function));
+        module->slot[at].declared = from->declared;
+    }
+    Source *source = module->source;
+    module->source = source_retain(fresh->source);
+    source_release(source);
+    module->stamp = stamp;
+    return true;
 }
 
 /* ---- standard modules ---- */
@@ -564,9 +605,12 @@ static bool use_file(Vm *vm, Module *user, const char *written, Value *out)
         char name[256];
         snprintf(name, sizeof name, "%.*s", (int)strcspn(base, "."), base);
         size_t length;
+        int64_t stamp = module_stamp(path);
         char *text = module_read(vm, path, &length);
         module = text ? load(vm, name, path, text, length, false) : NULL;
         free(text);
+        if (module)
+            module->stamp = stamp;
     }
     if (!module)
         return false;

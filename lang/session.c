@@ -56,20 +56,53 @@ Session *session_new(const SessionConfig *config)
     return session;
 }
 
+static void forget_loaded(Session *session)
+{
+    while (session->loaded) {
+        Loaded *first = session->loaded;
+        session->loaded = first->next;
+        free(first->path);
+        free(first);
+    }
+}
+
 void session_free(Session *session)
 {
     if (!session)
         return;
     session_forget_failure(session);
+    records_clear(&session->records);
+    forget_loaded(session);
     vm_free(session->vm);
     free(session->option);
     free(session->library);
     free(session);
 }
 
+bool session_note_loaded(Session *session, const char *path, int64_t stamp)
+{
+    Loaded *loaded = session->loaded;
+    while (loaded && strcmp(loaded->path, path) != 0)
+        loaded = loaded->next;
+    if (!loaded) {
+        loaded = calloc(1, sizeof *loaded);
+        char *copy = loaded ? strdup(path) : NULL;
+        if (!copy) {
+            free(loaded);
+            return false;
+        }
+        *loaded = (Loaded){.next = session->loaded, .path = copy};
+        session->loaded = loaded;
+    }
+    loaded->stamp = stamp;
+    return true;
+}
+
 void session_reset(Session *session)
 {
     Vm *vm = session->vm;
+    records_clear(&session->records);
+    forget_loaded(session);
     session_forget_failure(session);
     for (Module *module = vm->modules; module; module = module->next)
         if (!module->library)
@@ -94,6 +127,7 @@ const SessionConfig *vm_config(const Vm *vm) { return &vm->session->config; }
 bool vm_output(Vm *vm, int stream, const char *text, size_t length)
 {
     const SessionConfig *config = &vm->session->config;
+    record_stream(&vm->session->records, (OutputStream)stream, text, length);
     if (config->output)
         config->output(config->user, (OutputStream)stream, text, length);
     return true;
@@ -245,9 +279,15 @@ EvalStatus session_eval(Session *session, const char *name, const char *text, si
                         EvalResult *result)
 {
     begin_evaluation(session, mode, result);
-    if (mode == EVAL_INTERACTIVE && command_possible(text, length))
-        return command_eval(session, name, text, length, result);
-    return session_run_text(session, name, text, length, mode, result);
+    if (mode == EVAL_SCRIPT)
+        return session_run_text(session, name, text, length, mode, result);
+    record_begin(&session->records, text, length);
+    if (command_possible(text, length))
+        command_eval(session, name, text, length, result);
+    else
+        session_run_text(session, name, text, length, mode, result);
+    record_end(&session->records, result);
+    return result->status;
 }
 
 EvalStatus session_comm(Session *session, const CommMessage *message, bool *known, EvalResult *result)

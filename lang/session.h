@@ -6,8 +6,15 @@
 #include <pthread.h>
 
 #include "machine.h"
+#include "record.h"
 
 typedef struct Option { const char *name, *value; } Option;   /* as given; the strings belong to others */
+
+typedef struct Loaded {       /* a file that :load ran */
+    struct Loaded *next;
+    char *path;
+    int64_t stamp;
+} Loaded;
 
 struct Session {
     SessionConfig config;
@@ -17,6 +24,8 @@ struct Session {
     pthread_t thread;         /* that evaluates */
     Option *option;           /* --name value of the script that runs */
     int n_options;
+    Records records;
+    Loaded *loaded;
     struct Failure *failure;  /* frames of the last error that nothing caught, */
     Value failed;             /* the error itself, */
     int failed_at;            /* and the frame that is looked at */
@@ -30,6 +39,11 @@ void session_keep_failure(Session *session, Value error);
 void session_forget_failure(Session *session);
 /* Makes [value] the result's echo and `_`. False: the VM's error is set. */
 bool session_echo(Session *session, Value value, EvalResult *result);
+/* Remembers what :reload looks at. False: memory is out. */
+bool session_note_loaded(Session *session, const char *path, int64_t stamp);
+bool notebook_save(Session *session, const char *path);
+/* The source of a function or model, as ??name shows it; malloc'ed, NULL: there is none. */
+char *session_source(Session *session, const char *name);
 /* The error under way becomes the result. */
 EvalStatus session_fail(Session *session, EvalResult *result);
 EvalStatus session_fail_syntax(Session *session, const Parse *parse, EvalResult *result);

@@ -135,7 +135,7 @@ static SessionConfig config_for(Program *program)
 {
     return (SessionConfig){.user = program, .output = on_output, .flush = on_flush, .progress = on_progress,
                            .display = on_display, .picture_forms = on_picture, .input = prompt_input,
-                           .next_input = prompt_next, .library = library, .width = screen_width(&program->screen),
+                           .next_input = prompt_next, .edit = program_edit, .library = library, .width = screen_width(&program->screen),
                            .color = program->screen.color};
 }
 

@@ -11,6 +11,8 @@ typedef struct Program {
     char *next;               /* what the next line to edit begins with, or NULL */
 } Program;
 
+/* The editor of SessionConfig.edit. */
+bool program_edit(void *user, const char *path, int line, char **error);
 /* Between begin and end Ctrl-C interrupts the session; otherwise interrupt_taken tells of it. */
 void interrupt_begin(Session *session);
 void interrupt_end(void);

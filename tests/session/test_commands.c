@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../../lang/lang.h"
 #include "../tap.h"
@@ -282,6 +283,171 @@ static void test_failure(void)
     session_free(s);
 }
 
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    if (file && fputs(text, file) >= 0) fclose(file);
+}
+
+static const char *read_file(const char *path)
+{
+    static char text[16384];
+    FILE *file = fopen(path, "r");
+    size_t got = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    text[got] = 0;
+    if (file) fclose(file);
+    return text;
+}
+
+static void expect_file(const char *path, const char *wanted)
+{
+    const char *got = read_file(path);
+    if (!tap_ok(!strcmp(got, wanted), "%s has what it should", path)) tap_note("wanted %s\ngot %s", wanted, got);
+}
+
+static bool in_folder(char *folder)
+{
+    return tap_ok(mkdtemp(folder) && chdir(folder) == 0, "a folder of our own");
+}
+
+static void test_load(void)
+{
+    char folder[] = "/tmp/tessera-commands-XXXXXX";
+    Session *s = open_session();
+    if (!in_folder(folder)) return;
+    write_file("a.tsr", "loaded = 1\nfn twice(x) = 2 * x\n");
+    write_file("m.tsr", "fn f() = _helper()\nfn _helper() = 1\nfn gone() = 1\nkept = 5\n");
+    expect(s, ":load a.tsr", "");
+    expect(s, "twice(loaded)", "2");
+    expect(s, "use \"./m.tsr\" as m\nm.f()", "1");
+    expect(s, "g = m.f; g()", "1");
+    expect(s, ":reload", "no file has changed");
+    write_file("m.tsr", "fn f() = _helper() + kept\nfn _helper() = 20\nkept = 6\n");
+    expect(s, ":reload", "reloaded m.tsr");
+    expect(s, "m.f()", "26");
+    expect(s, "g()", "20");
+    expect_part(s, "m.gone()", "error");
+    write_file("a.tsr", "loaded = 10\n# longer now\n");
+    expect(s, ":reload\nloaded", "loaded a.tsr again\n10");
+    write_file("m.tsr", "fn f() = {{ wrong\n");
+    expect_part(s, ":reload", "syntax error");
+    expect(s, "m.f()", "26");
+    expect_part(s, ":load nope.tsr", "cannot read nope.tsr: No such file or directory");
+    write_file("bad.tsr", "x = 1\ny = x @ x\n");
+    expect_part(s, ":load bad.tsr", "bad.tsr:2:5");
+    expect_part(s, ":load", ":load needs an argument");
+    expect(s, ":reset\n:reload", "no file has changed");
+    session_free(s);
+    unlink("a.tsr");
+    unlink("m.tsr");
+    unlink("bad.tsr");
+    tap_ok(chdir("/") == 0 && rmdir(folder) == 0, "the folder goes");
+}
+
+static void test_save(void)
+{
+    char folder[] = "/tmp/tessera-commands-XXXXXX";
+    SessionConfig config = {.output = output, .width = 80, .forms = "text/html"};
+    Session *s = session_new(&config);
+    if (!in_folder(folder)) return;
+    shown(s, "x = 3");
+    shown(s, "# a note\n:time x\ny = x + 1");
+    shown(s, "x @ nope");
+    shown(s, "print(\"hi\"); display([1, 2]); y * 2");
+    expect(s, ":save a.tsr", "");
+    expect_file("a.tsr", "x = 3\n# a note\n# :time x\ny = x + 1\n# name error:\n# x @ nope\n"
+                         "print(\"hi\"); display([1, 2]); y * 2\n");
+    expect_part(s, ":save a.txt", ":save writes .tsr or .ipynb, not a.txt");
+    expect_part(s, ":save /nope/a.tsr", "error");
+    shown(s, ":save a.ipynb");
+    const char *wanted[] = {"\"nbformat\": 4", "\"nbformat_minor\": 5", "\"name\": \"tessera\"", "\"id\": \"input-4\"",
+                            "\"source\": \"x = 3\"", "\"ename\": \"name\"", "\"text\": \"hi\\n\"",
+                            "\"output_type\": \"display_data\"", "\"text/plain\": \"8\"", "\"execution_count\": 4"};
+    bool has_json = *read_file("a.ipynb") != 0;      /* without the module for JSON an error has said so */
+    for (size_t i = 0; has_json && i < sizeof wanted / sizeof *wanted; i++)
+        if (!tap_ok(strstr(read_file("a.ipynb"), wanted[i]) != NULL, "the notebook has %s", wanted[i]))
+            tap_note("%s", read_file("a.ipynb"));
+    shown(s, "b = read_text(\"a.ipynb\")");
+    expect(s, has_json ? "n = parse_json(b); [len(n.cells), n.cells[3].outputs[2].data]" : "1",
+           has_json ? "[7, {\"text/plain\": \"8\"}]" : "1");
+    expect(s, ":reset\n:save a.tsr", "");
+    expect_file("a.tsr", "");
+    session_free(s);
+    unlink("a.tsr");
+    unlink("a.ipynb");
+    tap_ok(chdir("/") == 0 && rmdir(folder) == 0, "the folder goes");
+}
+
+/* "Edits" by writing what the test wants. */
+static const char *edit_into, *edit_seen;
+static char edited[2048];
+
+static bool on_edit(void *user, const char *path, int line, char **error)
+{
+    (void)user;
+    snprintf(edited, sizeof edited, "%d %s", line, read_file(path));
+    edit_seen = edited;
+    if (!edit_into) *error = strdup("no such program");
+    else if (*edit_into) write_file(path, edit_into);
+    return edit_into != NULL;
+}
+
+static void on_next_input(void *user, const char *text, bool replace)
+{
+    (void)user;
+    snprintf(edited, sizeof edited, "%d %s", replace, text);
+}
+
+static void test_edit(void)
+{
+    char folder[] = "/tmp/tessera-commands-XXXXXX";
+    SessionConfig config = {.output = output, .width = 80, .edit = on_edit};
+    Session *s = session_new(&config);
+    if (!in_folder(folder)) return;
+    shown(s, "## Doc.\nfn f(x) = x + 1");
+    edit_into = "fn f(x) = x + 2\nf(1)\n";
+    expect(s, ":edit f", "3");
+    tap_ok(!strcmp(edited, "1 ## Doc.\nfn f(x) = x + 1"), "the editor sees the source");
+    edit_into = "";
+    expect(s, ":edit f", "");
+    expect(s, "f(1)", "3");
+    edit_into = "fn new() = 7\n";
+    expect(s, ":edit new", "");
+    tap_ok(!strcmp(edited, "1 fn new() {\n}\n"), "of a new function its frame");
+    expect(s, "new()", "7");
+    edit_into = "fn new() = (\n";
+    expect_part(s, ":edit new", "syntax error");
+    expect(s, "new()", "7");
+    write_file("m.tsr", "fn one() = 1\n\nfn two() = 2\n");
+    shown(s, "use \"./m.tsr\" as m");
+    edit_into = "fn one() = 1\n\nfn two() = 22\n";
+    expect(s, ":edit m.two", "");
+    tap_ok(!strncmp(edited, "3 fn one()", 10), "a function of a file is edited there, at its line");
+    expect(s, "m.two()", "22");
+    edit_into = "here = 5\n";
+    expect(s, ":edit ./new.tsr", "");
+    expect(s, "here", "5");
+    edit_into = NULL;
+    expect(s, ":edit f", "file error: the editor failed: no such program");
+    expect(s, ":save b.tsr", "");
+    tap_ok(strstr(read_file("b.tsr"), "fn f(x) = x + 2\nf(1)\n") != NULL, "what was edited is what is saved");
+    session_free(s);
+    config = (SessionConfig){.output = output, .width = 80, .next_input = on_next_input};
+    s = session_new(&config);
+    shown(s, "fn f(x) = x + 1");
+    expect(s, ":edit f", "");
+    tap_ok(!strcmp(edited, "0 fn f(x) = x + 1"), "where there is no editor, the source is the next input");
+    session_free(s);
+    s = open_session();
+    expect(s, ":edit f", "file error: there is no editor here");
+    expect(s, ":edit a/b.tsr", "file error: there is no editor for files here");
+    session_free(s);
+    unlink("m.tsr");
+    unlink("new.tsr");
+    unlink("b.tsr");
+    tap_ok(chdir("/") == 0 && rmdir(folder) == 0, "the folder goes");
+}
+
 static void test_complete(void)
 {
     Session *s = open_session();
@@ -305,6 +471,9 @@ int main(void)
     test_bytecode();
     test_mem();
     test_failure();
+    test_load();
+    test_save();
+    test_edit();
     test_complete();
     tap_ok(session_live_objects() == 0, "nothing is alive after the last session (%lld)", session_live_objects());
     return tap_end();

@@ -148,6 +148,7 @@ static void test_paths(Session *s)
     expect(s, "load(\"|", NULL, "albert.csv file , alpha.tsr file , alps/ folder ");
     expect(s, "load(\".h|", "load(\".hidden", ".hidden file ");
     expect(s, "load(\"none/|", NULL, "");
+    expect(s, ":load al|", NULL, "albert.csv file , alpha.tsr file , alps/ folder ");
     char path[64];
     const char *const files[] = {"alps/one.png", "alpha.tsr", "albert.csv", ".hidden"};
     for (int i = 0; i < 4; i++) unlink(files[i]);
