@@ -13,6 +13,7 @@
 #include "curve.h"
 #include "lang.h"
 #include "print.h"
+#include "table.h"
 
 #define A_SECOND 10.0         /* messages, at most */
 #define AT_ONCE 3.0           /* messages: an outer one and its inner ones begin together */
@@ -104,7 +105,7 @@ static void add_tail(Progress *p, double time, bool done, bool failed, Text *tex
 typedef struct Line {
     struct Line *inner;
     Text head, tail;
-    double step, total, elapsed;
+    double step, total;
 } Line;
 
 /* NULL: no memory, and this line is not told. */
@@ -114,7 +115,6 @@ static Line *line_new(Progress *p, double time, bool done, bool failed)
     if (!line) return NULL;
     line->step = p->step;
     line->total = p->total;
-    line->elapsed = time - p->start;
     add_head(p, &line->head);
     add_tail(p, time, done, failed, &line->tail);
     return line;
@@ -156,21 +156,13 @@ static void add_curve(const Progress *p, void draw(const Curve *, Text *), Text 
 
 /* ---- as a display ---- */
 
-static void add_escaped(Text *text, const char *from)
-{
-    for (; *from; from++) {
-        const char *name = *from == '<' ? "&lt;" : *from == '>' ? "&gt;" : *from == '&' ? "&amp;" : NULL;
-        text_add(text, name ? name : from, name ? strlen(name) : 1);
-    }
-}
-
 static void add_html(const Line *line, Text *html)
 {
     text_add(html, "<div>", 5);
-    add_escaped(html, line->head.at);
+    html_escape(html, line->head.at, line->head.length);
     if (line->total > 0) text_format(html, " <progress max=\"%g\" value=\"%g\"></progress> ", line->total, line->step);
     else text_add(html, "  ", 2);
-    add_escaped(html, line->tail.at);
+    html_escape(html, line->tail.at, line->tail.length);
     text_add(html, "</div>", 6);
 }
 

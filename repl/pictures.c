@@ -21,7 +21,8 @@
 #define ANSWER_SECONDS 0.1
 
 enum { MOST_COLUMNS = 80, LEAST_COLUMNS = 16, USUAL_WIDTH = 8, USUAL_HEIGHT = 16, CHUNK = 4096,
-       FIRST_ID = 1 << 25, SYMBOL_SIDE = 8, SIXEL_ROWS = 6 };
+       FIRST_ID = 1 << 25, SYMBOL_SIDE = 8, SIXEL_ROWS = 6,
+       MOST_PIXELS = 1 << 26 };
 
 /* ---- what the environment says ---- */
 
@@ -233,7 +234,7 @@ static bool read_size(const char *png, size_t length, int *width, int *height)
     const unsigned char *at = (const unsigned char *)png;
     if (length < 24 || memcmp(at, "\211PNG\r\n\032\n", 8) != 0) return false;
     unsigned w = number_at(at + 16), h = number_at(at + 20);
-    if (w == 0 || h == 0 || w > 1 << 20 || h > 1 << 20) return false;
+    if (w == 0 || h == 0 || w > 1 << 20 || h > 1 << 20 || (double)w * h > MOST_PIXELS) return false;
     *width = (int)w;
     *height = (int)h;
     return true;
