@@ -374,9 +374,11 @@ static bool draw_pixels(const PictureTerminal *terminal, Output out, const char 
     ChafaCanvasConfig *config = configure(terminal, columns, rows);
     ChafaCanvas *canvas = chafa_canvas_new(config);
     chafa_canvas_draw_all_pixels(canvas, CHAFA_PIXEL_RGBA8_UNASSOCIATED, pixels, width, height, 4 * width);
-    GString *text = chafa_canvas_print(canvas, chafa_term_db_get_fallback_info(chafa_term_db_get_default()));
+    ChafaTermInfo *words = chafa_term_db_get_fallback_info(chafa_term_db_get_default());
+    GString *text = chafa_canvas_print(canvas, words);
     out.sink(out.to, text->str, text->len);
     g_string_free(text, TRUE);
+    chafa_term_info_unref(words);
     chafa_canvas_unref(canvas);
     chafa_canvas_config_unref(config);
     free(pixels);

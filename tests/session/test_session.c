@@ -149,7 +149,7 @@ static void on_told_display(void *user, const Display *display)
     told->id = display->id;
     snprintf(told->text, sizeof told->text, "%s", display->form[0].data);
     snprintf(told->html, sizeof told->html, "%s", display->count > 1 ? display->form[1].data : "");
-    if (told->displays++ == 0) snprintf(told->first, sizeof told->first, "%s", told->text);
+    if (told->displays++ == 0) snprintf(told->first, sizeof told->first, "%.199s", told->text);
 }
 
 static void expect_told(Told *told, const char *code, const char *text, const char *html, const char *error)
