@@ -168,6 +168,31 @@ static void check_named(const char *name)
     if (!strstr(page, word)) report(false, "is named in docs/language.md:", name);
 }
 
+/* docs/repl.md has each command's row as the table has it. */
+static void check_commands(void)
+{
+    static const struct { const char *name, *argument, *doc; } commands[] = {
+#define COMMAND(name, alias, argument, takes, doc) {#name, argument, doc},
+#include "../lang/commands.def"
+#undef COMMAND
+    };
+    char path[4096], row[512];
+    const char *folder = getenv("SRCDIR");
+    snprintf(path, sizeof path, "%s/docs/repl.md", folder ? folder : ".");
+    FILE *file = fopen(path, "r");
+    size_t room = 1 << 20;
+    char *page = calloc(1, room);
+    if (file && page && fread(page, 1, room - 1, file) == 0) *page = '\0';
+    if (file) fclose(file);
+    for (size_t i = 0; page && i < sizeof commands / sizeof *commands; i++) {
+        snprintf(row, sizeof row, "\n| `:%s%s%s` | %s |\n", commands[i].name, *commands[i].argument ? " " : "",
+                 commands[i].argument, commands[i].doc);
+        report(strstr(page, row) != NULL, "docs/repl.md has the row of", commands[i].name);
+        if (!strstr(page, row)) show("the row", row + 1);
+    }
+    free(page);
+}
+
 int main(int argc, char **argv)
 {
     const SessionConfig config = {.output = collect};
@@ -191,6 +216,7 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < embedded_name_count; i++) check_library(session, &embedded_names[i]);
     check_manual(session);
+    check_commands();
     session_free(session);
     printf("1..%d\n", number);
     return 0;
