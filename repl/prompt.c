@@ -153,9 +153,11 @@ static bool host_interrupted(void *user)
     return interrupt_taken();
 }
 
-/* What came with the terminal's answers goes where lines come from. */
-static void give_typed(Screen *screen, bool editor)
+/* Before a line is read: what came with the terminal's answers goes where lines come from, and that line will stand below
+   what was shown last. */
+static void give_way(Screen *screen, bool editor)
 {
+    screen->above_rows = 0;
     if (!screen->typed) return;
     (editor ? lines->unread : plain_unread)(screen->typed, screen->n_typed);
     free(screen->typed);
@@ -214,7 +216,7 @@ char *prompt_input(void *user, const char *prompt, bool secret)
     if (!prompt) prompt = "";
     bool behind = program->screen.mid_line;              /* the editor would draw over what stands there */
     bool editor = lines && !behind && !secret;
-    give_typed(&program->screen, editor);
+    give_way(&program->screen, editor);
     if (secret) return read_secret(prompt);
     program->screen.mid_line = false;
     return editor ? lines->read(prompt, NULL, &cancelled) : plain_line(prompt, &cancelled);
@@ -271,7 +273,7 @@ int prompt_run(Program *program)
         bool cancelled = false;
         char *next = program->next, *text;
         program->next = NULL;
-        give_typed(&program->screen, true);
+        give_way(&program->screen, true);
         screen_take_notes(&program->screen);
         text = lines->read(NULL, next, &cancelled);
         free(next);

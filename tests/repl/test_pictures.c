@@ -483,6 +483,11 @@ static void test_typed_ahead(void)
     expect("\r\n42\r\n", "and come to the prompt");
     type("6 *" KITTY_ANSWERS "\033[6;16;8t" ANSWERS " 7\r");
     expect("\r\n42\r\n", "answers that come late are not typed");
+    type("display(small, \"p\")\r");
+    expect("\033_Ga=T,", "a picture with a name");
+    type("update_display(small, \"p\")\r");
+    expect("four points", "of which the next input tells");
+    tap_ok(!saw("\033[8A"), "without going back over the prompt");
     type("x = [6, 7]\r\004");
     tap_ok(finish() == 0, "which goes on");
 }
