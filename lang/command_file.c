@@ -230,7 +230,13 @@ bool command_save(CommandCall *call)
     }
     char *path = home_path(call->argument);
     if (!path) return vm_out_of_memory(call->session->vm);
+    Text out = {0};
+    const Records *records = &call->session->records;
+    int inputs = records->last ? records->last->number - records->first->number : 0;
     bool fine = notebook ? notebook_save(call->session, path) : save_script(call, path);
+    text_format(&out, "wrote %d input%s to %s", inputs, inputs == 1 ? "" : "s", path);
     free(path);
-    return fine;
+    if (fine) return command_answer(call, &out);
+    text_free(&out);
+    return false;
 }

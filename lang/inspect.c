@@ -2,6 +2,7 @@
 /* What a name is: usage, documentation, where it stands, its source; of variables their value. From the tables, the
    library's text and the values that exist: nothing is run and no library file is compiled. Also the search of
    apropos(). */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,6 +202,30 @@ static void add_proto(const Proto *proto, bool member, Page *page)
 }
 
 #define VALUE_LINES 24
+#define TENSOR_LINES 6
+#define SUMMARY_MOST ((int64_t)1 << 20)       /* elements that are looked at */
+
+/* min, max, mean and deviation of what is finite, and how much is not. */
+static void add_summary(const Tensor *tensor, Page *page)
+{
+    int64_t size = tensor_size(tensor), count = 0;
+    double min = 0, max = 0, mean = 0, squares = 0;
+    if (size < 2 || size > SUMMARY_MOST || dtype_class((Dtype)tensor->dtype) == CLASS_BOOL) return;
+    for (int64_t i = 0; i < size; i++) {
+        double x = tensor_item(tensor, i), before = mean;
+        if (!isfinite(x)) continue;
+        count++;
+        if (count == 1 || x < min) min = x;
+        if (count == 1 || x > max) max = x;
+        mean += (x - before) / (double)count;
+        squares += (x - before) * (x - mean);
+    }
+    if (count)
+        text_format(&page->value, "\nmin %.4g  max %.4g  mean %.4g  std %.4g", min, max, mean,
+                    sqrt(squares / (double)count));
+    if (count < size)
+        text_format(&page->value, "%s%lld of %lld are nan or infinite", count ? "  " : "\n", (long long)(size - count), (long long)size);
+}
 
 /* As much of the echo as a page takes; nothing where the type says it all. */
 static void add_value(Value v, Page *page)
@@ -211,14 +236,20 @@ static void add_value(Value v, Page *page)
         text_free(&shown);
         return;
     }
-    size_t end = 0;
-    for (int lines = 0; end < shown.length && lines < VALUE_LINES; lines++) {
+    char described[96];
+    value_describe(v, described, sizeof described);
+    size_t start = strlen(described), end;
+    bool repeats = v.tag == TAG_TENSOR && shown.length > start && shown.at[start] == '\n' && !memcmp(shown.at, described, start);
+    start = end = repeats ? start + 1 : 0;
+    int most = v.tag == TAG_TENSOR ? TENSOR_LINES : VALUE_LINES;
+    for (int lines = 0; end < shown.length && lines < most; lines++) {
         const char *newline = memchr(shown.at + end, '\n', shown.length - end);
         end = newline ? (size_t)(newline - shown.at) + 1 : shown.length;
     }
-    text_add(&page->value, shown.at, end);
+    text_add(&page->value, shown.at + start, end - start);
     if (end < shown.length) text_format(&page->value, "…");
     text_free(&shown);
+    if (v.tag == TAG_TENSOR) add_summary(v.tensor, page);
 }
 
 static void add_variable(Value v, const char *name, Page *page)
@@ -317,11 +348,18 @@ char *session_inspect(Session *session, const char *text, size_t length, size_t 
     return NULL;
 }
 
+/* On one line, but for the summary of a tensor. */
+static bool is_one_value(const Page *page)
+{
+    const char *newline = memchr(page->value.at, '\n', page->value.length);
+    return !newline || !strncmp(newline, "\nmin ", 5);
+}
+
 static void page_plain(const Page *page, Text *out)
 {
     add_section(out, "", &page->usage);
     add_section(out, "\n", &page->doc);
-    if (page->value.length) add_section(out, memchr(page->value.at, '\n', page->value.length) ? "\n" : " = ", &page->value);
+    if (page->value.length) add_section(out, is_one_value(page) ? " = " : "\n", &page->value);
     add_section(out, page->doc.length ? "\n\n" : "\n", &page->place);
     if (page->wants_source) add_section(out, "\n\n", &page->source);
     if (page->wants_source && !page->source.length && page->place.length) text_format(out, ": its source is not in the language");
