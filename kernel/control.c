@@ -13,14 +13,6 @@
 enum { LOOK_EVERY = 500 };    /* milliseconds between two looks at the parent */
 #define PATIENCE 0.015        /* seconds that a cell has to stop, and again to leave the interpreter */
 
-static void send_all(Kernel *kernel, const Signer *signer)
-{
-    for (Outgoing *outgoing = mailbox_take_all(&kernel->mail[SOCKET_CONTROL]), *next; outgoing; outgoing = next) {
-        next = outgoing->next;
-        outgoing_send_take(outgoing, kernel->socket[SOCKET_CONTROL], &kernel->wire, signer);
-    }
-}
-
 static bool is_orphan(const Kernel *kernel)
 {
     if (kernel->parent && getppid() != kernel->parent) return true;
@@ -38,7 +30,7 @@ static void serve(Kernel *kernel, const Signer *signer)
         if (request) request_dispatch(kernel, request);
         else if (!dropped) break;
     } while (!atomic_load(&kernel->ending));
-    send_all(kernel, signer);
+    mailbox_send_all(kernel, SOCKET_CONTROL, signer);
     if (is_orphan(kernel)) kernel_end(kernel);
 }
 
@@ -61,7 +53,7 @@ void *control_run(void *user)
     Signer signer;
     if (!signer_open(&signer, kernel->connection.key)) kernel_end(kernel);
     while (!atomic_load(&kernel->ending)) serve(kernel, &signer);
-    send_all(kernel, &signer);
+    mailbox_send_all(kernel, SOCKET_CONTROL, &signer);
     wait_for_interpreter(kernel);
     event_signal(kernel->stop);
     pthread_join(kernel->shell, NULL);

@@ -62,14 +62,6 @@ static bool take_subscription(Kernel *kernel, const Signer *signer, bool *starte
     return got >= 0;
 }
 
-static void send_all(Kernel *kernel, const Signer *signer)
-{
-    for (Outgoing *outgoing = mailbox_take_all(&kernel->mail[SOCKET_IOPUB]), *next; outgoing; outgoing = next) {
-        next = outgoing->next;
-        outgoing_send_take(outgoing, kernel->socket[SOCKET_IOPUB], &kernel->wire, signer);
-    }
-}
-
 /* Milliseconds until output or an update must go; -1: nothing waits. */
 static long next_deadline(Kernel *kernel)
 {
@@ -95,7 +87,7 @@ void *iopub_run(void *user)
         output_tick(&kernel->output, seconds_now());
         places_tick(&kernel->places, seconds_now());
         while (take_subscription(kernel, &signer, &started)) continue;
-        send_all(kernel, &signer);
+        mailbox_send_all(kernel, SOCKET_IOPUB, &signer);
     } while (!items[4].revents);
     zmq_close(kernel->socket[SOCKET_IOPUB]);
     signer_close(&signer);

@@ -27,7 +27,6 @@ typedef struct Mailbox {
 bool mailbox_open(Mailbox *mailbox);
 void mailbox_close(Mailbox *mailbox);
 void mailbox_put_take(Mailbox *mailbox, Outgoing *outgoing);
-Outgoing *mailbox_take_all(Mailbox *mailbox);            /* and forgets that it was woken */
 
 typedef struct Queue { Request *first, **last; } Queue;
 
@@ -75,15 +74,18 @@ void publish_outgoing_take(Kernel *kernel, Outgoing *outgoing);
 /* Busy and idle; after another request's idle the cell that runs is busy again, for front ends that follow any status. */
 void publish_status(Kernel *kernel, Request *request, const char *state);
 
-/* ---- shell.c ---- */
-void *shell_run(void *kernel);
-void *heartbeat_run(void *kernel);
+/* ---- mail.c ---- */
+void mailbox_send_all(Kernel *kernel, SocketId id, const Signer *signer);   /* by the thread that owns its sockets */
 /* The reply to a request, to where it came from; content is taken. */
 void reply(Kernel *kernel, Request *request, json_t *content);
 void post(Kernel *kernel, SocketId socket, const char *type, Request *to, json_t *content);
 void queue_put(Kernel *kernel, Queue *queue, Request *request);
 Request *queue_take(Kernel *kernel, Queue *queue);       /* NULL: it is empty */
 void queue_clear(Queue *queue);
+
+/* ---- shell.c ---- */
+void *shell_run(void *kernel);
+void *heartbeat_run(void *kernel);
 
 /* ---- control.c ---- */
 void *control_run(void *kernel);

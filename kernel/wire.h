@@ -23,7 +23,10 @@ typedef enum SocketId { SOCKET_SHELL, SOCKET_CONTROL, SOCKET_STDIN, SOCKET_IOPUB
 enum { SIGNATURE_LENGTH = 64, REPLAY_MEMORY = 65536 };
 
 /* HMAC-SHA256 under one key; each thread has its own. Without a key signatures are empty. */
-typedef struct Signer { EVP_MAC_CTX *mac; } Signer;
+typedef struct Signer {
+    bool keyed;
+    EVP_MAC_CTX *mac;         /* NULL with a key: nothing can be signed, and no signature is right */
+} Signer;
 bool signer_open(Signer *signer, const char *key);       /* false: the library refuses */
 void signer_close(Signer *signer);
 /* Over four parts; [hex] gets SIGNATURE_LENGTH characters and a 0, or "" without a key. */
