@@ -16,6 +16,7 @@ extern Editor editor;
 
 /* line.c: the next byte typed; -1: the input ended, Ctrl-C came, or for [seconds] there was none. */
 int editor_next_key(int seconds);
+void editor_untake_key(void);            /* the one that came last comes again */
 void editor_below(void);                 /* the cursor to the row below the line: room for a list */
 void editor_refresh(bool fresh);         /* draws all anew; [fresh]: in the row where the cursor stands */
 void editor_clear(bool history);         /* an empty screen, the line on top */

@@ -149,12 +149,18 @@ static int complete_or_indent(int count, int key)
 
 /* ---- moving ---- */
 
+/* vi's 0 and $ stay in their line. */
+static bool in_vi_movement(void)
+{
+    return rl_editing_mode == 0 && rl_get_keymap() == vi_movement_keymap;
+}
+
 static int go_home(int count, int key)
 {
     (void)count;
     (void)key;
     int start = line_start(rl_point);
-    rl_point = start < rl_point ? start : 0;
+    rl_point = start < rl_point || in_vi_movement() ? start : 0;
     return 0;
 }
 
@@ -255,8 +261,13 @@ static int go_end(int count, int key)
     (void)count;
     (void)key;
     int end = line_end(rl_point);
-    if (end == rl_point && !take_suggestion(false)) rl_point = rl_end;
-    else if (end > rl_point) rl_point = end;
+    if (in_vi_movement()) {                              /* its $ is the last character */
+        while (end > line_start(rl_point) && ((unsigned char)rl_line_buffer[--end] & 0xC0) == 0x80) continue;
+        rl_point = end;
+        return 0;
+    }
+    if (end > rl_point) rl_point = end;
+    else if (!take_suggestion(false)) rl_point = rl_end;
     return 0;
 }
 
@@ -294,6 +305,47 @@ static int vi_append_at_end(int count, int key)
 {
     rl_point = line_end(rl_point);
     return rl_vi_insertion_mode(count, key);
+}
+
+/* dd, cc and yy: the whole line, not the whole block; other motions are readline's affair. */
+static int vi_line_or(rl_command_func_t *theirs, int count, int key)
+{
+    int next = key >= 'a' ? editor_next_key(-1) : -1;    /* D and C take no second key */
+    if (next != key) {
+        if (next >= 0) editor_untake_key();
+        return theirs(count, key);
+    }
+    int start = line_start(rl_point), end = line_end(rl_point);
+    bool all = key == 'c' || key == 'y';                 /* the newline stays */
+    if (!all && end < rl_end) end++;
+    else if (!all && start > 0) start--;
+    if (key == 'y') {
+        int point = rl_point;
+        rl_mark = start;
+        rl_point = end;
+        rl_copy_region_to_kill(1, key);
+        rl_point = point;
+        return 0;
+    }
+    if (key == 'c') start += indent_of(rl_point);
+    rl_kill_text(start, end);
+    rl_point = key == 'c' ? start : line_start(start < rl_end ? start : rl_end);
+    return key == 'c' ? rl_vi_insertion_mode(1, key) : 0;
+}
+
+static int vi_delete(int count, int key)
+{
+    return vi_line_or(rl_vi_delete_to, count, key);
+}
+
+static int vi_change(int count, int key)
+{
+    return vi_line_or(rl_vi_change_to, count, key);
+}
+
+static int vi_yank(int count, int key)
+{
+    return vi_line_or(rl_vi_yank_to, count, key);
 }
 
 static int vi_open_below(int count, int key)
@@ -346,6 +398,9 @@ static const struct { rl_command_func_t *theirs, *ours; } replaced[] = {
     {rl_clear_screen, clear_screen},
     {rl_clear_display, clear_display},
     {rl_refresh_line, redraw},
+    {rl_vi_delete_to, vi_delete},
+    {rl_vi_change_to, vi_change},
+    {rl_vi_yank_to, vi_yank},
     {rl_vi_insert_beg, vi_insert_at_start},
     {rl_vi_append_eol, vi_append_at_end},
 };

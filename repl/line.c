@@ -269,6 +269,11 @@ int editor_next_key(int seconds)
     return is_ahead() ? (unsigned char)ahead[taken_ahead++] : -1;
 }
 
+void editor_untake_key(void)
+{
+    taken_ahead--;
+}
+
 /* readline asks for a key within a command, such as the second one of a sequence. Ctrl-C ends that command. */
 static int next_key(FILE *stream)
 {

@@ -478,8 +478,42 @@ static void test_stop(void)
     terminal_settle(&t, 0.3);
     terminal_type(&t, CTRL_D);
     terminal_settle(&t, 0.5);
-    see_part("stty -a | grep -c ' icanon'; exit\r", "1\n", "the terminal is as it was");
+    see_part("stty -a | grep -c ' icanon'; echo over; exit\r", "1\nover", "the terminal is as it was");
     tap_ok(terminal_finish(&t) == 0, "the shell ends");
+}
+
+static pid_t child_of(pid_t parent)
+{
+    char path[64];
+    int child = -1;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    FILE *file = fopen(path, "r");
+    if (!file || fscanf(file, "%d", &child) != 1) child = -1;
+    if (file) fclose(file);
+    return child;
+}
+
+static void test_end(void)
+{
+    char *arguments[] = {"sh", "-i", NULL};
+    char command[512];
+    const char *variables[] = {"PS1=$ ", NULL};
+    tap_ok(terminal_start(&t, 24, 80, arguments, variables), "a shell");
+    snprintf(command, sizeof command, "%s\r", program);
+    see_part(command, ">>>", "Tessera from a shell");
+    pid_t child = child_of(t.child);
+    if (tap_ok(child > 0, "its process")) kill(child, SIGTERM);
+    see_part("", "Terminated", "SIGTERM ends it");
+    see_part("stty -a | grep -c ' icanon'; echo over; exit\r", "1\nover", "the terminal is as it was");
+    tap_ok(terminal_finish(&t) == 0, "the shell ends");
+    begin(24, 80, NULL);
+    see_part("last_words = 1\rx = 2", ">>> x = 2", "an entry, and half of one");
+    close(t.file);
+    int status = -1;
+    for (double end = now() + PATIENCE; now() < end && waitpid(t.child, &status, WNOHANG) == 0;) usleep(10000);
+    tap_ok(WIFSIGNALED(status) && WTERMSIG(status) == SIGHUP, "the end of the terminal ends it");
+    tap_ok(strstr(read_history(), "\nlast_words = 1\n") != NULL, "without losing the history");
+    vterm_free(t.emulator);
 }
 
 /* ---- the start file ---- */
@@ -524,11 +558,19 @@ static void test_vi(void)
     terminal_type(&t, "\033");
     terminal_settle(&t, 0.2);
     see("k0w", ">>> fn f(x) {\n...     ¦abc = 1\n...     def_ = 2", "k and 0 know lines");
-    see("$", ">>> fn f(x) {\n...     abc = 1¦\n...     def_ = 2", "$ too");
+    see("$", ">>> fn f(x) {\n...     abc = ¦1\n...     def_ = 2", "$ too");
     see("Izz", ">>> fn f(x) {\n... zz¦    abc = 1\n...     def_ = 2", "and I");
     terminal_type(&t, "\033");
     terminal_settle(&t, 0.2);
     see("uoy = 3", ">>> fn f(x) {\n...     abc = 1\n...     y = 3¦\n...     def_ = 2", "o opens a line");
+    terminal_type(&t, "\033");
+    terminal_settle(&t, 0.2);
+    see("dd", ">>> fn f(x) {\n...     abc = 1\n... ¦    def_ = 2", "dd takes a line");
+    see("kccnew", ">>> fn f(x) {\n...     new¦\n...     def_ = 2", "cc changes one");
+    terminal_type(&t, "\033");
+    terminal_settle(&t, 0.2);
+    see("0wD", ">>> fn f(x) {\n...     ¦\n...     def_ = 2", "D cuts to the line's end");
+    see("kdw", ">>> fn f¦x) {\n...\n...     def_ = 2", "other motions are as ever");
     see(CTRL_C "\f1 + 1\r", ">>> 1 + 1\n2\n>>> ¦", "Enter runs");
     terminal_type(&t, "\f\033");
     terminal_settle(&t, 0.2);
@@ -586,7 +628,7 @@ static void remove_folder(void)
 static const struct { const char *name; void (*run)(void); } tests[] = {
     {"blocks", test_blocks}, {"width", test_width}, {"suggestion", test_suggestion}, {"history", test_history},
     {"broken", test_broken_history}, {"paste", test_paste}, {"resize", test_resize}, {"tall", test_tall},
-    {"completion", test_completion}, {"interrupts", test_interrupts}, {"stop", test_stop}, {"init", test_init},
+    {"completion", test_completion}, {"interrupts", test_interrupts}, {"stop", test_stop}, {"end", test_end}, {"init", test_init},
     {"vi", test_vi}, {"plain", test_plain},
 };
 
