@@ -22,7 +22,7 @@
 
 enum { MOST_COLUMNS = 80, LEAST_COLUMNS = 16, USUAL_WIDTH = 8, USUAL_HEIGHT = 16, CHUNK = 4096,
        FIRST_ID = 1 << 25, SYMBOL_SIDE = 8, SIXEL_ROWS = 6,
-       MOST_PIXELS = 1 << 26 };
+       MOST_PIXELS = 1 << 26, MOST_CELL = 200 };
 
 /* ---- what the environment says ---- */
 
@@ -91,6 +91,14 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* A size that cannot be is not believed. */
+static void keep_cell(PictureTerminal *terminal, int width, int height)
+{
+    if (width < 1 || height < 1 || width > MOST_CELL || height > MOST_CELL) return;
+    terminal->cell_width = width;
+    terminal->cell_height = height;
+}
+
 /* "\033_Gi=31;OK\033\\": its length, 0 when it is none, -1 when its end is missing. */
 static int take_graphics(Answers *answers, const char *at, size_t length)
 {
@@ -131,10 +139,7 @@ static int take_report(Answers *answers, const char *at, size_t length)
         return (int)end + 1;
     }
     if (attributes || at[end] != 't' || sscanf(at + 2, "6;%d;%dt", &high, &wide) != 2) return 0;
-    if (high > 0 && wide > 0) {
-        answers->terminal->cell_height = high;
-        answers->terminal->cell_width = wide;
-    }
+    keep_cell(answers->terminal, wide, high);
     return (int)end + 1;
 }
 
@@ -211,10 +216,8 @@ static PictureTerminal detect(int in, int out, PictureSink *typed, void *to)
     bool asked;
     PictureTerminal terminal = {.kind = find_wish(&asked)};
     Answers answers = {.terminal = &terminal, .typed = typed, .to = to};
-    if (ioctl(out, TIOCGWINSZ, &size) == 0 && size.ws_xpixel && size.ws_ypixel && size.ws_col && size.ws_row) {
-        terminal.cell_width = size.ws_xpixel / size.ws_col;
-        terminal.cell_height = size.ws_ypixel / size.ws_row;
-    }
+    if (ioctl(out, TIOCGWINSZ, &size) == 0 && size.ws_col && size.ws_row)
+        keep_cell(&terminal, size.ws_xpixel / size.ws_col, size.ws_ypixel / size.ws_row);
     if (asked) return terminal;
     ask(in, out, &answers);
     terminal.kind = answers.kitty ? PICTURE_KITTY : is_iterm2() ? PICTURE_ITERM2

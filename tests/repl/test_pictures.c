@@ -254,6 +254,21 @@ static void test_sixel(void)
     tap_ok(finish() == 0, "and the program too");
 }
 
+/* Answers that cannot be. */
+static void test_nonsense(void)
+{
+    static const char *const answers[] = {"\033[6;99999;99999t" SIXEL_ANSWERS, "\033[6;-1;0t\033[6;;t" SIXEL_ANSWERS,
+                                          "\033_Gi=31;ENOENT\033\\\033[?99999999999999999999999;;4c", "\033_G\033_G;OK\033[?4"};
+    for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
+        if (!run(&(Terminal){0}, "display(small)\nprint(\"end\")\n")) return;
+        wait_for(ASKS_ATTRIBUTES, 20);
+        type(answers[i]);
+        expect(i < 3 ? "\033P" : "\033[0m", "an answer that cannot be");
+        expect("end\r\n", "does no harm");
+        tap_ok(finish() == 0, "at all");
+    }
+}
+
 static void test_silence(void)
 {
     if (!run(&(Terminal){.env = {"COLORTERM", "truecolor"}}, "display(small)\ndisplay(chart)\nprint(\"end\")\n")) return;
@@ -548,6 +563,7 @@ int main(void)
     test_iterm2();
     test_sixel();
     test_silence();
+    test_nonsense();
     test_multiplexer();
     test_refusals();
     test_blocks();
