@@ -332,10 +332,12 @@ def measure(name, steps):
     base = resident("VmRSS")
     _, draw, step = WORKLOADS[name]()
     timed(draw, step, 2, False)
+    start = time.process_time()
     fixed, _ = timed(draw, step, steps, False)
+    cpu = (time.process_time() - start) / steps * 1e3
     peak = resident("VmHWM")
     fresh, loss = timed(draw, step, steps, True)
-    return {"ms": fixed, "fresh_ms": fresh, "loss": loss, "mb": peak - base}
+    return {"ms": fixed, "cpu_ms": cpu, "fresh_ms": fresh, "loss": loss, "mb": peak - base}
 
 
 def weights(name, folder):
