@@ -145,7 +145,7 @@ def test_interrupts(k):
             except Empty:
                 break
         times.sort()
-        ok(fine == 14 and times[-3] < 0.1 * SLOW + 0.05, f"{name} is interrupted 14 times",
+        ok(fine == 14 and times[-3] < (0.15 if SLOW == 1 else 5), f"{name} is interrupted 14 times",
            f"{fine} times; seconds {[round(t, 3) for t in times]}")
     ok(k.value("kept") == "42" and k.value("w.shape") == "[300, 300]", "the variables are there", k.value("w.shape"))
     for _ in range(50):
@@ -232,7 +232,7 @@ def test_output(k):
        "of 100 MB the beginning, the end and a note are shown", f"{len(text)} bytes, note {note}")
     rate = kinds(messages).count("stream") / max(time.time() - start, 1)
     ok(rate < 300, "in few messages", rate)
-    ok(memory(k.pid) - before < 30_000 * SLOW, "and memory stays bounded", f"{before} to {memory(k.pid)} kB")
+    ok(memory(k.pid) - before < (30_000 if SLOW == 1 else 600_000), "and memory stays bounded", f"{before} to {memory(k.pid)} kB")
     ok(stream(k.run("print(\"again\")")[1]) == "again\n", "the next cell has its own limit")
 
 
