@@ -147,16 +147,32 @@ static json_t *lines_of(const char *text)
     return lines;
 }
 
-/* {ename, evalue, traceback} */
+/* The first line without its colours: "shape error: matmul: inner sizes differ, 3 and 2"; malloc'ed. */
+static char *headline(const char *text)
+{
+    char *line = malloc(strcspn(text, "\n") + 1), *to = line;
+    for (const char *at = text; line && *at && *at != '\n';) {
+        if (*at == '\033') at += strcspn(at, "m\n") + (at[strcspn(at, "m\n")] == 'm');
+        else *to++ = *at++;
+    }
+    if (line) *to = 0;
+    return line;
+}
+
+/* {ename, evalue, traceback}; "interrupted" has no value. */
 static json_t *error_content(const EvalResult *result)
 {
-    const char *kind = result->error_kind ? result->error_kind : "memory";
-    const char *message = result->error_message ? result->error_message : "";
-    char name[64];
-    bool interrupted = result->status == EVAL_INTERRUPTED;
-    snprintf(name, sizeof name, "%s%s", interrupted ? "interrupted" : kind, interrupted ? "" : " error");
-    return json_pack("{ss so so}", "ename", name, "evalue", json_from_text(message), "traceback",
-                     lines_of(result->error ? result->error : name));
+    char *name = headline(result->error ? result->error : "memory error: out of memory");
+    if (!name) return NULL;
+    char *value = strstr(name, ": ");
+    if (value) {
+        *value = 0;
+        value += 2;
+    }
+    json_t *content = json_pack("{so so so}", "ename", json_from_text(name), "evalue", json_from_text(value ? value : ""),
+                                "traceback", lines_of(result->error ? result->error : name));
+    free(name);
+    return content;
 }
 
 static void publish_result(Kernel *kernel, const EvalResult *result)
@@ -305,7 +321,8 @@ json_t *handle_execute(Kernel *kernel, Request *request)
     json_decref(kernel->payload);
     kernel->payload = NULL;
     json_object_set_new(content, "execution_count", json_integer(kernel->count));
-    bool failed = strcmp(json_string_value(json_object_get(content, "status")), "error") == 0;
+    const char *status = json_string_value(json_object_get(content, "status"));
+    bool failed = status && strcmp(status, "error") == 0;
     if (failed && request_flag(request, "stop_on_error", true)) abort_queued(kernel);
     return content;
 }
