@@ -301,9 +301,8 @@ static bool find_peer(const char *name, Page *page)
     return true;
 }
 
-static bool find_page(Session *session, const char *text, size_t length, size_t cursor, Page *page)
+static bool find_name(Session *session, const char *text, size_t length, size_t cursor, Page *page)
 {
-    page->vm = session->vm;
     if (cursor > length) cursor = length;
     while (cursor < length && assist_is_word(text[cursor])) cursor++;
     while (cursor > 0 && !assist_is_word(text[cursor - 1])) cursor--;     /* on the bracket of a call: its function */
@@ -318,6 +317,19 @@ static bool find_page(Session *session, const char *text, size_t length, size_t 
     if (word > start && find_member(text, start, word - 1, name, page)) return true;
     return find_builtin(name, page) || find_library("prelude", name, page) || find_module(name, page) ||
            find_peer(name, page);
+}
+
+/* The name at the cursor; where there is none that is known, the function whose arguments the cursor is among. */
+static bool find_page(Session *session, const char *text, size_t length, size_t cursor, Page *page)
+{
+    page->vm = session->vm;
+    if (find_name(session, text, length, cursor, page)) return true;
+    Place place;
+    char *copy = strndup(text, length);
+    if (copy) assist_place(copy, cursor < strlen(copy) ? cursor : strlen(copy), &place);
+    bool found = copy && place.has_call && find_name(session, copy, place.call, place.call, page);
+    free(copy);
+    return found;
 }
 
 /* ---- as text ---- */

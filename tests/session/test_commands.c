@@ -128,6 +128,10 @@ static void test_inspect(void)
     expect_part(s, "?nn.Linear", "\n\nnn/linear.tsr:");
     expect_part(s, "??relu", "built in: its source is not in the language");
     expect_part(s, ":source relu", "built in: its source is not in the language");
+    char *call = session_inspect(s, "conv2d(x2, [w2], st_", 20, 20);
+    tap_ok(call && !strncmp(call, "conv2d(", 7), "among the arguments of a call: the function");
+    free(call);
+    tap_ok(!session_inspect(s, "(str_", 5, 5) && !session_inspect(s, "", 0, 0), "nothing, where nothing is known");
     expect_part(s, "help(\"conv2d\")", "conv2d(x, weight, bias?");
     expect_part(s, "help(relu)", "relu(x)\n");
     expect_part(s, "help(add_up)", "Adds <two>.");
