@@ -450,6 +450,8 @@ static void test_interrupts(void)
     clear();
     see("kept\r", ">>> kept\n7\n>>> ¦", "the variables are there");
     see_part("\ffn inner(a) = a @ ones(5)\rfn outer(b) = inner(b)\router(ones(3, 4))\r", "in inner", "an error in a nested call");
+    see_part("\f:locals\r", "in inner\n", "whose frame can be looked at");
+    see_part("", "  a  f32[3, 4]", "with its variables");
     see_part("\f:nonsense\r", "nonsense", "an unknown command");
     see_part("kept + 1\r", "\n8\n>>>", "and on");
     leave();
