@@ -374,6 +374,7 @@ static bool draw_pixels(const PictureTerminal *terminal, Output out, const char 
     unsigned char *pixels = stbi_load_from_memory((const stbi_uc *)png, (int)length, &width, &height, &channels, 4);
     if (!pixels) return false;
     pixels = enlarge(terminal, pixels, columns, rows, &width, &height);
+    chafa_set_n_threads(1);                              /* signals are for our threads, and this is soon done */
     ChafaCanvasConfig *config = configure(terminal, columns, rows);
     ChafaCanvas *canvas = chafa_canvas_new(config);
     chafa_canvas_draw_all_pixels(canvas, CHAFA_PIXEL_RGBA8_UNASSOCIATED, pixels, width, height, 4 * width);
