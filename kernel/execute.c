@@ -182,8 +182,13 @@ static void publish_result(Kernel *kernel, const EvalResult *result)
     show(kernel, "execute_result", content);
 }
 
+/* An interrupt that came since the cell began, but not while something ran, counts too. */
 static EvalStatus evaluate(Kernel *kernel, const char *name, const char *code, size_t length, EvalResult *result)
 {
+    if (atomic_load(&kernel->interrupted)) {
+        *result = (EvalResult){.status = EVAL_INTERRUPTED, .error = strdup("interrupted")};
+        return EVAL_INTERRUPTED;
+    }
     return session_eval(kernel->session, name, code, length, EVAL_INTERACTIVE, result);
 }
 
@@ -311,11 +316,11 @@ json_t *handle_execute(Kernel *kernel, Request *request)
     bool store = !silent && request_flag(request, "store_history", true) && !is_blank(request_text(request, "code"));
     if (!json_is_string(code)) json_object_set_new(request->content, "code", code = json_string(""));
     if (store) kernel->count++;
+    begin(kernel, request, silent);
     if (!silent)
         publish(kernel, "execute_input", request, json_pack("{sO si}", "code", code, "execution_count", kernel->count));
     if (store) past_add(kernel, json_string_value(code));
     session_allow_input(kernel->session, request_flag(request, "allow_stdin", true));
-    begin(kernel, request, silent);
     json_t *content = run_code(kernel, request, store);
     end(kernel);
     json_decref(kernel->payload);
