@@ -451,14 +451,16 @@ static void offer_compared(Collector *c, const Callee *callee, const SignaturePa
     const char *stop = memmem(callee->source, callee->source_length, "\n}", 2);
     if (stop) end = stop;
     for (const char *at = callee->source; at + part->name < end; at++) {
-        if (memcmp(at, part->at + part->name_start, part->name) != 0 || (at > callee->source && assist_is_word(at[-1]))) continue;
+        if (memcmp(at, part->at + part->name_start, part->name) != 0) continue;
+        if (at > callee->source && assist_is_word(at[-1])) continue;
         const char *next = at + part->name;
         bool plural = *next == 's' && next + 1 < end && !assist_is_word(next[1]);
         if (!plural && assist_is_word(*next)) continue;
         next += plural;
         while (next < end && *next == ' ') next++;
         if (end - next < 4) return;
-        if (!plural && (!strncmp(next, "== \"", 4) || !strncmp(next, "!= \"", 4))) offer_strings(c, next + 3, end, false, quoted, of);
+        bool compared = !strncmp(next, "== \"", 4) || !strncmp(next, "!= \"", 4);
+        if (!plural && compared) offer_strings(c, next + 3, end, false, quoted, of);
         else if (!strncmp(next, "in [", 4)) offer_strings(c, next + 4, end, true, quoted, of);
         else if (plural && !strncmp(next, "= [", 3)) offer_strings(c, next + 3, end, true, quoted, of);
     }
@@ -486,7 +488,8 @@ static void offer_for_part(Collector *c, const Callee *callee, const SignaturePa
 {
     char name[80];
     snprintf(name, sizeof name, "%.*s", (int)(part->name < 70 ? part->name : 70), part->at + part->name_start);
-    bool boolean = is_type(part, "bool") || (part->fallback && (!strncmp(part->fallback, "true", 4) || !strncmp(part->fallback, "false", 5)));
+    const char *fallback = part->fallback ? part->fallback : "";
+    bool boolean = is_type(part, "bool") || !strncmp(fallback, "true", 4) || !strncmp(fallback, "false", 5);
     if (is_type(part, "padding")) {
         offer_word(c, "same", 4, !in_string, name);
         offer_word(c, "valid", 5, !in_string, name);
@@ -527,7 +530,8 @@ static void offer_files(Collector *c, const char *folder)
     for (int seen = 0; files && seen < FILES_SEEN && (entry = readdir(files)); seen++) {
         char name[300], path[4400];
         struct stat about;
-        if ((entry->d_name[0] == '.' && c->prefix[0] != '.') || !strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
+        if (entry->d_name[0] == '.' && c->prefix[0] != '.') continue;
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
         if (strncmp(entry->d_name, c->prefix, c->length) != 0) continue;
         bool is_folder = entry->d_type == DT_DIR;
         if (entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN) {

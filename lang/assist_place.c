@@ -89,7 +89,8 @@ void assist_place(const char *text, size_t cursor, Place *place)
     *place = (Place){.string = 0};
     for (size_t at = 0; at < cursor;) {
         char inside = top(&look);
-        size_t next = inside == '"' || inside == '\'' ? step_string(&look, text, at, cursor) : step_code(&look, text, at, cursor);
+        bool string = inside == '"' || inside == '\'';
+        size_t next = string ? step_string(&look, text, at, cursor) : step_code(&look, text, at, cursor);
         if (text[at] == '\n') {
             line = at + 1;
             free_line = look.depth == 0;

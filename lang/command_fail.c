@@ -224,7 +224,8 @@ static void add_locals(Session *session, const FailedFrame *frame, Text *out)
         if (is_known(&frame->local[i])) add_local(session->vm, &frame->local[i], width, out);
     for (int i = 0; i < frame->count; i++)
         if (!is_known(&frame->local[i]))
-            text_format(out, "%s%s", missing++ ? ", " : "\n  without a value, not yet or no longer: ", frame->local[i].name);
+            text_format(out, "%s%s", missing++ ? ", " : "\n  without a value, not yet or no longer: ",
+                        frame->local[i].name);
     if (frame->count == 0 && frame->function && !*frame->function)
         text_format(out, "\n  its variables are the session's");
     else if (frame->count == 0)

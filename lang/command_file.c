@@ -161,10 +161,10 @@ bool command_edit(CommandCall *call)
     Value v = assist_chain_value(session->vm, call->argument, 0, length);
     const Proto *proto = v.tag == TAG_MODEL ? v.model->constructor
                        : v.tag == TAG_FUNCTION && v.function->kind == FUNCTION_CLOSURE ? v.function->proto : NULL;
-    if (proto && config->edit && (!edit_used(call, proto, &found) || found)) return found && !session->vm->tensors.error.kind;
+    bool fine = !proto || !config->edit || edit_used(call, proto, &found);
+    if (found) return fine;
     text = session_source(session, call->argument);
     if (!text && asprintf(&text, "fn %s() {\n}\n", call->argument) < 0) return vm_out_of_memory(session->vm);
-    bool fine = true;
     if (config->edit) fine = edit_text(call, text);
     else config->next_input(config->user, text, false);
     free(text);

@@ -84,7 +84,8 @@ static bool lend_slot(Graph *graph, Slot *slot, int depth)
     if (!added) return true;
     if (!lend_value(graph, &slot->value, slot->name)) return false;
     Value f = slot->value.tag == TAG_FUNCTION ? slot->value : slot->function;
-    return f.tag != TAG_FUNCTION || f.function->kind != FUNCTION_CLOSURE || lend_globals(graph, f.function->proto, depth + 1);
+    if (f.tag != TAG_FUNCTION || f.function->kind != FUNCTION_CLOSURE) return true;
+    return lend_globals(graph, f.function->proto, depth + 1);
 }
 
 /* Every variable of the session that the code reads, through the session's own functions too. */

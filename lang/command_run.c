@@ -323,7 +323,7 @@ static void add_allocator(int tensors_named, Text *out)
     text_format(out, " in use by %lld (%d in variables), ", (long long)info.tensors_live, tensors_named);
     command_bytes((double)info.memory_cached, out);
     text_format(out, " kept for reuse, ");
-    command_bytes((double)info.memory_peak, out);
+    command_bytes((double)(info.memory_peak > info.memory_live ? info.memory_peak : info.memory_live), out);
     text_format(out, " at the peak, of a budget of ");
     command_bytes((double)info.memory_budget, out);
 }

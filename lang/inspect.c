@@ -224,7 +224,8 @@ static void add_summary(const Tensor *tensor, Page *page)
         text_format(&page->value, "\nmin %.4g  max %.4g  mean %.4g  std %.4g", min, max, mean,
                     sqrt(squares / (double)count));
     if (count < size)
-        text_format(&page->value, "%s%lld of %lld are nan or infinite", count ? "  " : "\n", (long long)(size - count), (long long)size);
+        text_format(&page->value, "%s%lld of %lld are nan or infinite", count ? "  " : "\n", (long long)(size - count),
+                    (long long)size);
 }
 
 /* As much of the echo as a page takes; nothing where the type says it all. */
@@ -239,7 +240,8 @@ static void add_value(Value v, Page *page)
     char described[96];
     value_describe(v, described, sizeof described);
     size_t start = strlen(described), end;
-    bool repeats = v.tag == TAG_TENSOR && shown.length > start && shown.at[start] == '\n' && !memcmp(shown.at, described, start);
+    bool repeats = v.tag == TAG_TENSOR && shown.length > start && shown.at[start] == '\n' &&
+                   !memcmp(shown.at, described, start);
     start = end = repeats ? start + 1 : 0;
     int most = v.tag == TAG_TENSOR ? TENSOR_LINES : VALUE_LINES;
     for (int lines = 0; end < shown.length && lines < most; lines++) {
@@ -374,7 +376,8 @@ static void page_plain(const Page *page, Text *out)
     if (page->value.length) add_section(out, is_one_value(page) ? " = " : "\n", &page->value);
     add_section(out, page->doc.length ? "\n\n" : "\n", &page->place);
     if (page->wants_source) add_section(out, "\n\n", &page->source);
-    if (page->wants_source && !page->source.length && page->place.length) text_format(out, ": its source is not in the language");
+    if (page->wants_source && !page->source.length && page->place.length)
+        text_format(out, ": its source is not in the language");
 }
 
 static void page_markdown(const Page *page, Text *out)

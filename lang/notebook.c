@@ -88,7 +88,8 @@ static Value form_value(Maker *m, const DisplayForm *form)
 static Value bundle(Maker *m, const Display *display)
 {
     Value data = new_map(m);
-    for (int i = 0; !m->failed && i < display->count; i++) put(m, data, display->form[i].mime, form_value(m, &display->form[i]));
+    for (int i = 0; !m->failed && i < display->count; i++)
+        put(m, data, display->form[i].mime, form_value(m, &display->form[i]));
     return data;
 }
 
@@ -142,8 +143,10 @@ static Value cell_value(Maker *m, const Record *record)
         value_release(outputs);
         return cell;
     }
-    for (int i = 0; i < record->n_outputs; i++)
-        if (record->output[i].is_stream || record->output[i].display) add(m, outputs, output_value(m, &record->output[i]));
+    for (int i = 0; i < record->n_outputs; i++) {
+        const RecordOutput *output = &record->output[i];
+        if (output->is_stream || output->display) add(m, outputs, output_value(m, output));
+    }
     if (record->result) add(m, outputs, result_value(m, record));
     if (record->error) add(m, outputs, error_value(m, record));
     snprintf(id, sizeof id, "input-%d", record->number);

@@ -53,6 +53,7 @@ bool program_edit(void *user, const char *path, int line, char **error)
     snprintf(command, sizeof command, "exec %s \"$2\" \"$1\"", editor);
     int status = run_shell(command, path, at);
     if (status == 0) return true;
-    if (asprintf(error, "%s ended with status %d", editor, WIFEXITED(status) ? WEXITSTATUS(status) : status) < 0) *error = NULL;
+    int shown = WIFEXITED(status) ? WEXITSTATUS(status) : status;
+    if (asprintf(error, "%s ended with status %d", editor, shown) < 0) *error = NULL;
     return false;
 }
