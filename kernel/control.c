@@ -28,7 +28,8 @@ static void serve(Kernel *kernel, const Signer *signer)
     do {
         Request *request = request_receive(kernel->socket[SOCKET_CONTROL], SOCKET_CONTROL, &kernel->wire, signer, &dropped);
         if (request) request_dispatch(kernel, request);
-        else if (!dropped) break;
+        else if (dropped) note_dropped(kernel);
+        else break;
     } while (!atomic_load(&kernel->ending));
     mailbox_send_all(kernel, SOCKET_CONTROL, signer);
     if (is_orphan(kernel)) kernel_end(kernel);

@@ -39,7 +39,7 @@ typedef struct Kernel {
     Mailbox mail[SOCKET_COUNT];          /* of shell (stdin's too), control and iopub */
     int wake;                            /* eventfd: the interpreter has something to look at */
     int stop;                            /* eventfd, never read: the threads leave */
-    atomic_bool ending, interrupted, computing;
+    atomic_bool ending, interrupted, computing, told_of_drops;
     pid_t parent, manager;               /* that live as long as the kernel is wanted; 0: nobody watches */
 
     pthread_mutex_t lock;                /* of the following */
@@ -65,6 +65,8 @@ typedef struct Kernel {
 /* ---- main.c ---- */
 void kernel_interrupt(Kernel *kernel);                   /* from any thread or a signal handler */
 void kernel_end(Kernel *kernel);                         /* the same: an orderly end begins */
+void complain(Kernel *kernel, const char *text);         /* a line where standard error went before */
+void note_dropped(Kernel *kernel);                       /* the first dropped message is told of */
 
 /* ---- iopub.c ---- */
 void *iopub_run(void *kernel);

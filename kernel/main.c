@@ -13,6 +13,18 @@
 
 #include "kernel.h"
 
+void complain(Kernel *kernel, const char *text)
+{
+    int to = kernel->output.original[OUTPUT_ERR];
+    dprintf(to >= 0 ? to : STDERR_FILENO, "tessera kernel: %s\n", text);
+}
+
+void note_dropped(Kernel *kernel)
+{
+    if (!atomic_exchange(&kernel->told_of_drops, true))
+        complain(kernel, "dropped a message that is malformed, wrongly signed or a replay; more will be dropped silently");
+}
+
 /* ---- signals ---- */
 
 static Kernel *the_kernel;    /* for the handlers: a process is one kernel */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The history, kept by an optional module: without it cells run all the same, and history requests find nothing. It is
    opened when it is first needed, for that takes longer than all else of the kernel's start. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,11 @@ static bool open_past(Kernel *kernel)
     kernel->past_tried = true;
     kernel->past = session_open_module("history", &error);
     if (kernel->past) kernel->history = kernel->past->open(NULL, &error);
+    if (kernel->past && error) {                         /* a build without the module is no fault */
+        char line[512];
+        snprintf(line, sizeof line, "no history: %s", error);
+        complain(kernel, line);
+    }
     free(error);
     return kernel->history != NULL;
 }

@@ -14,7 +14,8 @@ static void receive_all(Kernel *kernel, SocketId id, const Signer *signer)
             pthread_mutex_unlock(&kernel->lock);
         }
         if (request) request_dispatch(kernel, request);
-        else if (!dropped) return;
+        else if (dropped) note_dropped(kernel);
+        else return;
     }
 }
 
