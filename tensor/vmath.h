@@ -173,17 +173,25 @@ static inline float vf_erf(float x)
     p = p * z + 0.1128369935f;
     p = p * z + -0.3761263402f;
     p = p * z + 0.1283791671f;
-    float c = t > 4.0f ? 4.0f : t;                        /* beyond: 1 - e^-q(|x|) */
-    float q = -1.643063656e-6f;
-    q = q * c + 4.616385863e-5f;
-    q = q * c + -0.0005975857702f;
-    q = q * c + 0.004762625833f;
-    q = q * c + -0.02642763715f;
-    q = q * c + 0.1100871665f;
-    q = q * c + 0.6318239181f;
-    q = q * c + 1.130231055f;
-    q = q * c + -0.0003185396624f;
-    float y = t <= 0.92f ? x + x * p : __builtin_copysignf(1.0f - vf_exp(-q), x);
+    float c = t > 4.0f ? 4.0f : t;                        /* beyond: 1 - 2^q(|x|), q from -24 to -2 */
+    float q = 2.370439788e-06f;
+    q = q * c + -6.660036991e-05f;
+    q = q * c + 0.0008621340272f;
+    q = q * c + -0.006871016671f;
+    q = q * c + 0.03812702106f;
+    q = q * c + -0.1588222092f;
+    q = q * c + -0.9115292334f;
+    q = q * c + -1.630578738f;
+    q = q * c + 0.0004595555913f;
+    const float round = 12582912.0f;
+    float shifted = q + round, r = q - (shifted - round), e = 0.000153533605f;
+    e = e * r + 0.001339887502f;
+    e = e * r + 0.009618436918f;
+    e = e * r + 0.05550332367f;
+    e = e * r + 0.2402264774f;
+    e = e * r + 0.6931471825f;
+    float rest = (1.0f + r * e) * vf_two_to(vf_bits(shifted) - vf_bits(round));
+    float y = t <= 0.92f ? x + x * p : __builtin_copysignf(1.0f - rest, x);
     return x != x ? x : y;
 }
 
