@@ -2,7 +2,7 @@
 /* :prof, which runs code and tells where its time and memory went: by line of the user's code, gradients counted for the
    line that recorded them, and by op. It watches the ops (OpWatch): time between them is the language's, counted for the
    line that comes to the next op.
-   Invariant: an op's time is its own; that of ops which it calls is theirs. */
+   Invariant: an op's time is its own, that of its gradient rule included; that of ops which these call is theirs. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -31,7 +31,7 @@ typedef struct Running { int op, place; bool gradient; } Running;      /* their 
 typedef struct Profile {
     OpWatch watch;            /* first: what is told is told of a Profile */
     Vm *vm;
-    Rows lines, ops;          /* their first rows: no line is known; what gradient rules do beside calling ops */
+    Rows lines, ops;          /* their first rows: no line is known, no memory was left */
     Running running[PROF_DEPTH];
     int depth;
     double last;              /* when the last op began or ended */
@@ -145,7 +145,6 @@ static void enter(Profile *p, int op, int place, bool gradient)
 {
     count_time(p, place);
     if (p->depth++ < PROF_DEPTH) p->running[p->depth - 1] = (Running){op, place, gradient};
-    p->ops.at[op].calls++;
 }
 
 static void begin(OpWatch *watch, const char *name)
@@ -155,14 +154,16 @@ static void begin(OpWatch *watch, const char *name)
     int place = outer ? outer->place : place_now(p);
     if (!outer) p->lines.at[place].calls++;
     watch->place = place;
-    enter(p, op_row(p, name), place, outer && outer->gradient);
+    int op = op_row(p, name);
+    p->ops.at[op].calls++;
+    enter(p, op, place, outer && outer->gradient);
 }
 
 /* A place may be that of an earlier run, when what is differentiated was recorded then. */
-static void begin_gradient(OpWatch *watch, int32_t place)
+static void begin_gradient(OpWatch *watch, const char *name, int32_t place)
 {
     Profile *p = (Profile *)(void *)watch;
-    enter(p, 0, place < p->lines.count ? place : 0, true);
+    enter(p, op_row(p, name), place < p->lines.count ? place : 0, true);
 }
 
 static void end(OpWatch *watch)
@@ -203,7 +204,7 @@ static bool reset(Profile *p)
     clear_rows(&p->lines);
     clear_rows(&p->ops);
     *p = (Profile){.watch = {.begin = begin, .end = end, .begin_gradient = begin_gradient}, .vm = p->vm};
-    return (add_row(p, &p->lines, NULL, 0, "(no line)") == 0 && add_row(p, &p->ops, NULL, 0, "(sums of gradients)") == 0) ||
+    return (add_row(p, &p->lines, NULL, 0, "(no line)") == 0 && add_row(p, &p->ops, NULL, 0, "(others)") == 0) ||
            vm_out_of_memory(p->vm);
 }
 

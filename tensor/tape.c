@@ -669,7 +669,7 @@ static bool any_rule(Pass *pass, GradNode *node, bool *wants, Tensor **dx)
 static bool watched_rule(Pass *pass, GradNode *node, bool *wants, Tensor **dx)
 {
     OpWatch *watch = pass->ctx->watch;
-    watch->begin_gradient(watch, node->place);
+    watch->begin_gradient(watch, node->def->name, node->place);
     bool done = any_rule(pass, node, wants, dx);
     watch->end(watch);
     return done;

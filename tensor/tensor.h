@@ -86,7 +86,7 @@ typedef struct TensorContext {
 /* Told of each op, and of each gradient rule of a recorded one, around the ops that it calls itself. */
 typedef struct OpWatch {
     void (*begin)(struct OpWatch *watch, const char *name);
-    void (*begin_gradient)(struct OpWatch *watch, int32_t place);      /* of what was recorded at that place */
+    void (*begin_gradient)(struct OpWatch *watch, const char *name, int32_t place);    /* of an op recorded there */
     void (*end)(struct OpWatch *watch);                                /* of what began last */
     int32_t place;            /* kept with what is recorded; set by whoever watches */
 } OpWatch;
