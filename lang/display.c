@@ -59,10 +59,21 @@ bool display_add(Vm *vm, Display *display, const char *mime, const char *data, s
     return add_form(vm, display, mime, strlen(mime), data, length);
 }
 
+/* Nothing where [v] is no table. */
+static bool add_table_text(Vm *vm, Value v, Text *out)
+{
+    Table table;
+    bool found;
+    if (!table_of(vm, v, &table, &found)) return false;
+    if (found) table_text(&table, out);
+    table_free(&table);
+    return true;
+}
+
 static bool add_text(Vm *vm, Display *display, Value v)
 {
     Text text = {0};
-    bool fine = value_repr(vm, v, &text) && (!text.failed || vm_out_of_memory(vm));
+    bool fine = (table_of_measures(v) ? add_table_text(vm, v, &text) : value_repr(vm, v, &text)) && (!text.failed || vm_out_of_memory(vm));
     fine = fine && add_form(vm, display, "text/plain", 10, text.at ? text.at : "", text.length);
     text_free(&text);
     return fine;
@@ -401,11 +412,8 @@ bool native_escape_html(Vm *vm, const Value *args, Value *result)
 
 bool native__table_text(Vm *vm, const Value *args, Value *result)
 {
-    Table table;
     Text out = {0};
-    bool found;
-    if (!table_of(vm, args[0], &table, &found)) return false;
-    if (found) table_text(&table, &out);
-    table_free(&table);
-    return native_give_text(vm, &out, result);
+    if (add_table_text(vm, args[0], &out)) return native_give_text(vm, &out, result);
+    text_free(&out);
+    return false;
 }

@@ -217,6 +217,19 @@ static bool all_plain(const Map *map)
     return map->count > 0;
 }
 
+bool table_of_measures(Value v)
+{
+    if (v.tag != TAG_MAP || v.map->count < 2 || !all_plain(v.map)) return false;
+    bool floats = false;
+    for (int64_t i = 0; i < v.map->used; i++) {
+        const Value *key = live_key(v.map, i), x = v.map->entry[i].value;
+        if (key && key->tag != TAG_STRING) return false;
+        bool real = x.tag == TAG_FLOAT || (x.tag == TAG_SCALAR && dtype_class((Dtype)x.dtype) == CLASS_FLOAT);
+        floats = floats || (key && real);
+    }
+    return floats;
+}
+
 static bool table_of_metrics(Vm *vm, const Map *map, Table *t)
 {
     Shown shown = shown_of(map->count, 5 * ROWS_SHOWN);

@@ -17,6 +17,8 @@ typedef struct Table {
 
 /* *found: whether [v] makes a table; table_free it then. False: an error. */
 bool table_of(Vm *vm, Value v, Table *table, bool *found);
+/* Whether [v] reads best as a table in text too: several named plain values, some of them floats. */
+bool table_of_measures(Value v);
 void table_free(Table *table);
 void table_text(const Table *table, Text *out);
 void table_html(const Table *table, Text *out);

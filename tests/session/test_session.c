@@ -13,7 +13,7 @@
 #include "../../lang/lang.h"
 #include "../tap.h"
 
-#define PATIENCE 0.5          /* seconds: an interrupt takes 10 ms, but the machine may be busy */
+#define PATIENCE 2.0          /* seconds: an interrupt takes 10 ms, but the machine may be busy */
 
 static char printed[8192];
 
