@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "display.h"
+#include "print.h"
 #include "suggest.h"
 
 const Command commands[] = {
@@ -298,13 +299,16 @@ static const char help_head[] =
     "An expression shows its value; a ; behind it keeps it quiet. _ is the last value.\n"
     "?name or name? says what a name is, ??name shows its source; apropos(\"word\") searches names and docs.\n\n";
 
-static void help_list(Text *out)
+static void help_list(Text *out, int width)
 {
-    text_format(out, "%s", help_head);
+    enum { USE = 19 };        /* columns of what is typed */
+    print_wrapped(out, help_head, sizeof help_head - 1, 0, 0, width);
     for (int i = 0; i < command_count; i++) {
         char use[48];
         snprintf(use, sizeof use, ":%s%s%s", commands[i].name, *commands[i].argument ? " " : "", commands[i].argument);
-        text_format(out, "%-18s %s%s", use, commands[i].doc, i + 1 < command_count ? "\n" : "");
+        text_format(out, "%-*s", USE, use);
+        print_wrapped(out, commands[i].doc, strlen(commands[i].doc), USE, USE, width);
+        if (i + 1 < command_count) text_format(out, "\n");
     }
 }
 
@@ -327,6 +331,6 @@ bool command_help(CommandCall *call)
     else if (*name)
         return command_doc(call);
     else
-        help_list(&out);
+        help_list(&out, print_width(call->session->vm));
     return command_answer(call, &out) && command_page(call);
 }

@@ -369,10 +369,11 @@ static bool is_one_value(const Page *page)
     return !newline || !strncmp(newline, "\nmin ", 5);
 }
 
-static void page_plain(const Page *page, Text *out)
+static void page_plain(const Page *page, int width, Text *out)
 {
-    add_section(out, "", &page->usage);
-    add_section(out, "\n", &page->doc);
+    if (page->usage.length) print_wrapped(out, page->usage.at, page->usage.length, 0, 4, width);
+    if (page->doc.length) text_format(out, "\n");
+    if (page->doc.length) print_wrapped(out, page->doc.at, page->doc.length, 0, 0, width);
     if (page->value.length) add_section(out, is_one_value(page) ? " = " : "\n", &page->value);
     add_section(out, page->doc.length ? "\n\n" : "\n", &page->place);
     if (page->wants_source) add_section(out, "\n\n", &page->source);
@@ -443,7 +444,7 @@ Display *session_describe(Session *session, const char *text, size_t length, siz
     Text plain = {0}, markdown = {0}, html = {0};
     bool found = find_page(session, text, length, cursor, &page);
     if (found) {
-        page_plain(&page, &plain);
+        page_plain(&page, print_width(session->vm), &plain);
         page_markdown(&page, &markdown);
         page_html(&page, &html);
     }

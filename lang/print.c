@@ -109,6 +109,34 @@ int print_columns(const char *bytes, size_t length)
     return columns;
 }
 
+void print_wrapped(Text *out, const char *text, size_t length, int used, int indent, int width)
+{
+    bool kept = length > 0 && text[0] == ' ';
+    for (size_t at = 0; at < length;) {
+        if (text[at] == '\n') {
+            text_add(out, "\n", 1);
+            kept = at + 1 < length && text[at + 1] == ' ';
+            used = 0;
+            at++;
+            continue;
+        }
+        size_t spaces = 0, end;
+        while (at + spaces < length && text[at + spaces] == ' ') spaces++;
+        for (end = at + spaces; end < length && text[end] != ' ' && text[end] != '\n';) end++;
+        int columns = print_columns(text + at, end - at);
+        if (!kept && spaces && used + columns > width) {
+            text_add(out, "\n", 1);
+            text_spaces(out, indent);
+            used = indent;
+            columns -= (int)spaces;
+            at += spaces;
+        }
+        text_add(out, text + at, end - at);
+        used += columns;
+        at = end;
+    }
+}
+
 void print_line(Text *out, const char *text, size_t length, int64_t most)
 {
     for (size_t i = 0; i < length; most--) {

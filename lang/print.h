@@ -17,6 +17,9 @@ void text_int(Text *text, int64_t number);
 void text_spaces(Text *text, int count);
 /* One line of at most [most] characters, then …; controls, which terminals might obey, are marked. */
 void print_line(Text *out, const char *text, size_t length, int64_t most);
+/* Prose in lines of [width]: broken at spaces, [used] columns of the first line taken, the other lines indented. Lines that
+   start with a space, as examples do, stay as they are. */
+void print_wrapped(Text *out, const char *text, size_t length, int used, int indent, int width);
 int print_columns(const char *bytes, size_t length);
 int print_width(Vm *vm);
 bool print_is_word(const char *text);                          /* could be a name */
