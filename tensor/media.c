@@ -10,6 +10,7 @@
 #include <string.h>
 #include <zip.h>
 
+#include "jpeg.h"
 #include "media.h"
 
 /* ---- safetensors header ---- */
@@ -136,6 +137,8 @@ static bool image_read(const unsigned char *bytes, int length, int width, int he
                        unsigned char *planes, char why[MEDIA_WHY])
 {
     int w, h, c;
+    if (jpeg_is_one(bytes, (size_t)length) && !jpeg_is_whole(bytes, (size_t)length))
+        return wrong(why, "the picture cannot be decoded (%s)", "it names tables that it does not have");
     unsigned char *pixels = stbi_load_from_memory(bytes, length, &w, &h, &c, channels);
     if (!pixels)
         return stb_wrong(why);

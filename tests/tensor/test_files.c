@@ -532,6 +532,24 @@ static void damage(Kind kind, const char *name)
     tap_ok(runtime_live_tensors() == live, "%s: nothing leaks", name);
 }
 
+/* A scan that names tables which the file has not: the last byte of the second component's, and the quantiser's. */
+static void test_jpeg_tables(void)
+{
+    static unsigned char changed[sizeof jpeg];
+    const struct { unsigned char marker; size_t byte; unsigned char value; const char *what; } cases[] = {
+        {0xDA, 6, 0x31, "a DC table"}, {0xDA, 6, 0x12, "an AC table"}, {0xDA, 3, 9, "a component"},
+        {0xC0, 10, 2, "a quantiser"}, {0xC4, 2, 0x02, "the table of another number"}, {0xC4, 3, 0xFF, "more codes than there are"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        memcpy(changed, jpeg, sizeof jpeg);
+        unsigned char *at = changed;
+        while (at[0] != 0xFF || at[1] != cases[i].marker) at++;
+        at[2 + cases[i].byte] = cases[i].value;
+        write_file("tables.jpg", changed, sizeof changed);
+        expect_error(!image_load(&ctx, in_folder("tables.jpg")), ERROR_format, "tables that it does not have", cases[i].what);
+    }
+}
+
 static void test_damage(void)
 {
     Tensor *t = counting(DTYPE_u8, 3, (const int64_t[]){3, 4, 4});
@@ -626,6 +644,7 @@ int main(void)
     test_safetensors_refused();
     test_pictures();
     test_pictures_refused();
+    test_jpeg_tables();
     test_damage();
     test_not_files();
     test_saving();
