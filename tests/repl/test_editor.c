@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The line editor as a person sees it: $TESSERA behind a pseudo-terminal, keys typed, whole screens compared, ¦ the
    cursor. Ctrl-L (\f) before a case puts the prompt on top of an empty screen. */
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../tap.h"
+#include "pseudo.h"
 #include "terminal.h"
 
 #define UP "\033[A"
@@ -36,13 +35,6 @@ enum { MAGENTA = 5, CYAN = 6, GREEN = 2, RED = 1, GREY = 8, PATIENCE = 20 };
 static const char *program;
 static char folder[] = "/tmp/tessera-editor-XXXXXX";
 static Terminal t;
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 static void note_screen(void)
 {
@@ -641,11 +633,7 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     program = getenv("TESSERA");
     if (!program) program = "./tessera";
-    int trial = posix_openpt(O_RDWR | O_NOCTTY), usable = trial >= 0 && !grantpt(trial) && !unlockpt(trial);
-    const char *side = usable ? ptsname(trial) : NULL;
-    usable = side && access(side, R_OK) == 0;      /* not in a root folder without /dev/pts */
-    if (trial >= 0) close(trial);
-    if (!usable) {
+    if (!pty_usable()) {
         puts("1..0 # SKIP no pseudo-terminals here");
         return 0;
     }

@@ -1,20 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Pictures and progress in terminals: this test is the terminal. It answers the program's questions as kitty, iTerm2, a
    terminal with sixels or one that knows nothing would, and looks at what comes. */
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
+#include <pthread.h>
 #include <pty.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "../../repl/line.h"
 #include "../../repl/screen.h"
-#include "../tap.h"
+#include "talk.h"
 
 #define ASKS_KITTY "\033_Gi=31,"
 #define ASKS_ATTRIBUTES "\033[c"
@@ -43,17 +38,6 @@ typedef struct Terminal {
 
 static char folder[] = "/tmp/tessera-pictures-XXXXXX";
 static const char *program;
-static int terminal;
-static pid_t child;
-static char seen[1 << 18];
-static size_t n_seen, looked;            /* what was looked at already lies before [looked] */
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- threads that put out lines while one is edited, as a loader's warnings would ---- */
 
@@ -141,33 +125,6 @@ static bool start(const Terminal *as, char *const *arguments)
     return child > 0;
 }
 
-/* Reads until [text] has appeared behind what was found before. */
-static bool wait_for(const char *text, double seconds)
-{
-    double end = now() + seconds;
-    for (;;) {
-        seen[n_seen] = 0;
-        const char *found = strstr(seen + looked, text);
-        if (found) {
-            looked = (size_t)(found - seen) + strlen(text);
-            return true;
-        }
-        struct pollfd input = {.fd = terminal, .events = POLLIN};
-        int left = (int)((end - now()) * 1000);
-        if (left <= 0 || n_seen + 4096 >= sizeof seen || poll(&input, 1, left) <= 0) return false;
-        ssize_t got = read(terminal, seen + n_seen, 4096);
-        if (got <= 0) return false;
-        for (ssize_t i = 0; i < got; i++)
-            if (!seen[n_seen + (size_t)i]) seen[n_seen + (size_t)i] = '?';
-        n_seen += (size_t)got;
-    }
-}
-
-static void type(const char *keys)
-{
-    if (write(terminal, keys, strlen(keys)) < 0) tap_note("cannot type: %s", strerror(errno));
-}
-
 static void note_seen(size_t from)
 {
     char text[2000];
@@ -183,25 +140,6 @@ static bool expect(const char *text, const char *name)
     if (tap_ok(wait_for(text, 20), "%s", name)) return true;
     note_seen(before);
     return false;
-}
-
-/* Waits for the end of the program: its exit status, or -1 when it had to be killed. */
-static int finish(void)
-{
-    int status = -1;
-    double end = now() + 20;
-    while (now() < end) {
-        wait_for("\001 never", 0.02);
-        if (waitpid(child, &status, WNOHANG) == child) {
-            while (wait_for("\001 never", 0.02)) {}
-            close(terminal);
-            return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-        }
-    }
-    kill(child, SIGKILL);
-    waitpid(child, &status, 0);
-    close(terminal);
-    return -1;
 }
 
 /* Starts a script of [source] and [code]. */
@@ -541,11 +479,7 @@ int main(void)
     setvbuf(stdout, NULL, _IOLBF, 0);
     program = getenv("TESSERA");
     if (!program) program = "./tessera";
-    int trial = posix_openpt(O_RDWR | O_NOCTTY), usable = trial >= 0 && !grantpt(trial) && !unlockpt(trial);
-    const char *side = usable ? ptsname(trial) : NULL;
-    usable = side && access(side, R_OK) == 0;      /* not in a root folder without /dev/pts */
-    if (trial >= 0) close(trial);
-    if (!usable) {
+    if (!pty_usable()) {
         puts("1..0 # SKIP no pseudo-terminals here");
         return 0;
     }

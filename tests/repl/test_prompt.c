@@ -1,29 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The prompt as a user meets it: drives $TESSERA over a pseudo-terminal, types, and looks for what must appear. */
-#include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
 #include <pty.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "../tap.h"
-
-static int terminal;
-static pid_t child;
-static char seen[1 << 18];
-static size_t n_seen, looked;            /* what was looked at already lies before [looked] */
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+#include "talk.h"
 
 static bool start(const char *program, char *const *arguments)
 {
@@ -38,51 +20,6 @@ static bool start(const char *program, char *const *arguments)
         _exit(127);
     }
     return child > 0;
-}
-
-/* Reads until [text] has appeared behind what was found before. */
-static bool wait_for(const char *text, double seconds)
-{
-    double end = now() + seconds;
-    for (;;) {
-        seen[n_seen] = 0;
-        const char *found = strstr(seen + looked, text);
-        if (found) {
-            looked = (size_t)(found - seen) + strlen(text);
-            return true;
-        }
-        struct pollfd input = {.fd = terminal, .events = POLLIN};
-        int left = (int)((end - now()) * 1000);
-        if (left <= 0 || n_seen + 4096 >= sizeof seen || poll(&input, 1, left) <= 0) return false;
-        ssize_t got = read(terminal, seen + n_seen, 4096);
-        if (got <= 0) return false;
-        for (ssize_t i = 0; i < got; i++)
-            if (!seen[n_seen + (size_t)i]) seen[n_seen + (size_t)i] = '?';
-        n_seen += (size_t)got;
-    }
-}
-
-static void type(const char *keys)
-{
-    if (write(terminal, keys, strlen(keys)) < 0) tap_note("cannot type: %s", strerror(errno));
-}
-
-/* Waits for the end of the program: its exit status, or -1 when it had to be killed. */
-static int finish(void)
-{
-    int status = -1;
-    double end = now() + 20;
-    while (now() < end) {
-        wait_for("\001 never", 0.05);
-        if (waitpid(child, &status, WNOHANG) == child) {
-            close(terminal);
-            return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-        }
-    }
-    kill(child, SIGKILL);
-    waitpid(child, &status, 0);
-    close(terminal);
-    return -1;
 }
 
 static void expect(const char *keys, const char *text, const char *name)
@@ -155,11 +92,7 @@ int main(void)
     const char *program = getenv("TESSERA");
     char folder[] = "/tmp/tessera-prompt-XXXXXX";
     if (!program) program = "./tessera";
-    int trial = posix_openpt(O_RDWR | O_NOCTTY), usable = trial >= 0 && !grantpt(trial) && !unlockpt(trial);
-    const char *side = usable ? ptsname(trial) : NULL;
-    usable = side && access(side, R_OK) == 0;      /* not in a root folder without /dev/pts */
-    if (trial >= 0) close(trial);
-    if (!usable) {
+    if (!pty_usable()) {
         puts("1..0 # SKIP no pseudo-terminals here");
         return 0;
     }
