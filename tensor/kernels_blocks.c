@@ -5,16 +5,8 @@
 #include <string.h>
 
 #include "blocks.h"
+#include "vector.h"
 #include "vmath.h"
-
-#ifndef KERNELS_ISA
-#define KERNELS_ISA plain
-#endif
-
-typedef float V __attribute__((vector_size(64), aligned(4), may_alias));
-#define AT(p) (*(const V *)(p))
-#define PUT(p) (*(V *)(p))
-#define INLINE static inline __attribute__((always_inline))
 
 /* Rows and vectors of a product that are summed in registers at once. */
 #if defined(__AVX512F__)

@@ -3,16 +3,8 @@
    exported as kernels_winograd_ISA. */
 #include <string.h>
 
+#include "vector.h"
 #include "winograd.h"
-
-#ifndef KERNELS_ISA
-#define KERNELS_ISA plain
-#endif
-
-typedef float V __attribute__((vector_size(64), aligned(4), may_alias));
-#define AT(p) (*(const V *)(p))
-#define PUT(p) (*(V *)(p))
-#define INLINE static inline __attribute__((always_inline))
 
 /* ---- the six transforms of one axis; elements [s] vectors apart ---- */
 

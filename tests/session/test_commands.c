@@ -6,25 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../../lang/lang.h"
-#include "../tap.h"
-
-static char printed[1 << 16];
-
-static void output(void *user, OutputStream stream, const char *text, size_t length)
-{
-    (void)user;
-    (void)stream;
-    size_t used = strlen(printed), room = sizeof printed - 1 - used;
-    memcpy(printed + used, text, length < room ? length : room);
-    printed[used + (length < room ? length : room)] = 0;
-}
-
-static Session *open_session(void)
-{
-    SessionConfig config = {.output = output, .width = 80};
-    return session_new(&config);
-}
+#include "opened.h"
 
 /* All that [code] shows: output, then the answer, then the error. */
 static const char *shown(Session *session, const char *code)

@@ -10,27 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../lang/lang.h"
-#include "../tap.h"
+#include "opened.h"
 
 #define PATIENCE 2.0          /* seconds: an interrupt takes 10 ms, but the machine may be busy */
-
-static char printed[8192];
-
-static void output(void *user, OutputStream stream, const char *text, size_t length)
-{
-    (void)user;
-    (void)stream;
-    size_t used = strlen(printed), room = sizeof printed - 1 - used;
-    memcpy(printed + used, text, length < room ? length : room);
-    printed[used + (length < room ? length : room)] = 0;
-}
-
-static Session *open_session(void)
-{
-    SessionConfig config = {.output = output, .width = 80};
-    return session_new(&config);
-}
 
 /* Echo of [code]; of an error its kind in brackets. */
 static const char *eval(Session *session, const char *code)
