@@ -26,7 +26,7 @@ static bool print_to(Vm *vm, OutputStream stream, const Value *args, Value *resu
     }
     text_add(&text, args[2].string->text, args[2].string->length);
     fine = fine && (!text.failed || vm_out_of_memory(vm));
-    fine = fine && vm_output(vm, stream, text.at ? text.at : "", text.length);
+    fine = fine && vm_output(vm, (int)stream, text.at ? text.at : "", text.length);
     text_free(&text);
     *result = VALUE_NONE;
     return fine;

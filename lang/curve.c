@@ -29,8 +29,8 @@ void curve_add(Curve *curve, double value)
 static bool find_range(const Curve *curve, double *low, double *high)
 {
     int finite = 0;
-    *low = INFINITY;
-    *high = -INFINITY;
+    *low = (double)INFINITY;
+    *high = -(double)INFINITY;
     for (int i = 0; i < curve->count; i++) {
         if (!isfinite(curve->y[i])) continue;
         *low = fmin(*low, curve->y[i]);
