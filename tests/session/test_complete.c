@@ -173,8 +173,8 @@ static void test_commands(Session *s)
 
 static const char *const programs[] = {
     "fn attention(q: [..., t, d], k: [..., s, d]) -> [..., t, d] =\n    softmax(q @ k.T / sqrt(d), -1) @ v  # \"why?\n",
-    "model Block(dim, heads=3) {\n    n1 = nn.LayerNorm(dim);  qkv = nn.Linear(dim, 3*dim)\n    fn forward(x) {\n"
-    "        (q, k) = rearrange(qkv(n1(x)), \"b t (three h d) -> three b h t d\", three=3, h=heads)\n    }\n}\n",
+    ("model Block(dim, heads=3) {\n    n1 = nn.LayerNorm(dim);  qkv = nn.Linear(dim, 3*dim)\n    fn forward(x) {\n"
+     "        (q, k) = rearrange(qkv(n1(x)), \"b t (three h d) -> three b h t d\", three=3, h=heads)\n    }\n}\n"),
     "batch[\"la{zebra.shape[0]}\\\"x\"].f(mode=\"\xc3\xa4\xe2\x82\xac\", ..rest)\n:time conv2d(x, st='same'\n?zebra\n:nope \"\n",
     ")]}\"}{[(\"{((((\"{\"{\"{\\", "x = {a: 1, \"b c\": 2, ..m}\nfor i in 0..3 { x[i] |> f(a.b.c.) }\n:save /\n:load ~/\n"};
 
