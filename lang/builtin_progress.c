@@ -241,11 +241,28 @@ static void begin(Progress *p)
     if (may_tell(p->vm)) tell(p, false, false);
 }
 
+static bool unlink(struct Progress **link, Progress *p)
+{
+    while (*link && *link != p) link = &(*link)->outer;
+    if (!*link) return false;
+    *link = p->outer;
+    return true;
+}
+
+/* It may be one of a computation that is set aside. */
 static void leave(Progress *p)
 {
-    struct Progress **link = &vm_native_state(p->vm)->progress;
-    while (*link && *link != p) link = &(*link)->outer;
-    if (*link) *link = p->outer;
+    NativeState *state = vm_native_state(p->vm);
+    bool found = unlink(&state->progress, p);
+    for (SuspendedProgress *kept = state->suspended; !found && kept; kept = kept->below) found = unlink(&kept->top, p);
+}
+
+void progress_stop_all(NativeState *state)
+{
+    for (Progress *p; (p = state->progress); p->outer = NULL) {
+        state->progress = p->outer;
+        p->running = false;
+    }
 }
 
 /* The outermost one's end is always told, with what failed within it. */

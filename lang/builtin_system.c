@@ -44,7 +44,7 @@ bool native_sleep(Vm *vm, const Value *args, Value *result)
     while ((left = end - seconds(CLOCK_MONOTONIC)) > 0) {
         double nap = left < 0.02 ? left : 0.02;
         nanosleep(&(struct timespec){0, (long)(nap * 1e9)}, NULL);
-        if (tensor_interrupted(vm_tensors(vm))) return false;
+        if (!vm_safe_point(vm)) return false;
     }
     return true;
 }

@@ -698,7 +698,7 @@ static bool call_from_c(Vm *vm, Value callee, const Given *given, Value *result)
 bool vm_call(Vm *vm, Value callee, int n_args, const Value *args, int n_named, const NamedValue *named, Value *result)
 {
     Given given = {n_args, args, n_named, named};
-    return !tensor_interrupted(vm_tensors(vm)) && call_from_c(vm, callee, &given, result);
+    return vm_safe_point(vm) && call_from_c(vm, callee, &given, result);
 }
 
 bool vm_call_method(Vm *vm, Value object, const char *name, int n_args, const Value *args, Value *result, bool *found)

@@ -13,7 +13,7 @@
 
 #define DEPTH_LIMIT 200
 
-typedef struct Swap { Object *object; int field; Value original; Tensor *leaf; } Swap;
+typedef struct Swap { Object *object; int field; Value original; Tensor *leaf; } Swap;     /* object: retained */
 
 /* Everything to differentiate by, in the order in which it is met. */
 typedef struct Leaves {
@@ -83,6 +83,7 @@ static bool swap_cells(Leaves *leaves, const CellList *cells)
         Value leaf;
         if (!number_leaf(leaves, *cell, &leaf)) return false;
         leaves->swap[leaves->n_swaps++] = (Swap){cells->at[i].object, cells->at[i].field, *cell, leaf.tensor};
+        cells->at[i].object->refs++;
         *cell = leaf;
     }
     return true;
@@ -96,6 +97,7 @@ static void restore_cells(Leaves *leaves)
         Value *cell = &swap->object->field[swap->field];
         if (cell->tag == TAG_TENSOR && cell->tensor == swap->leaf) value_set(cell, swap->original);
         else value_release(swap->original);
+        value_release((Value){.tag = TAG_OBJECT, .object = swap->object});
     }
     leaves->n_swaps = 0;
 }

@@ -71,6 +71,23 @@ static bool next_of_object(Vm *vm, Value object, Value *item)
     return found || vm_fail(vm, ERROR_type, "for", "a %s has no items", value_type_name(object));
 }
 
+/* What runs meanwhile, a function that the stream calls or a second text, may hold the same stream. */
+static bool next_of_stream(Vm *vm, Stream *stream, Value *item)
+{
+    if (stream->busy)
+        return vm_fail(vm, ERROR_value, stream->kind->name, "this stream is being read already");
+    stream->busy = true;
+    bool fine = stream->kind->next(vm, stream, item);
+    stream->busy = false;
+    return fine;
+}
+
+static void close_stream(Vm *vm, Stream *stream)
+{
+    if (stream->kind->close && !stream->busy)
+        stream->kind->close(vm, stream);
+}
+
 bool iterate_next(Vm *vm, Value *r, Value *item)
 {
     int64_t *at = &r[1].i;
@@ -92,15 +109,15 @@ bool iterate_next(Vm *vm, Value *r, Value *item)
         }
         return index_get(vm, r[0], 1, &(Subscript){.value = value_int((*at)++)}, item);
     case TAG_OBJECT: return next_of_object(vm, r[0], item);
-    case TAG_STREAM: return r[0].stream->kind->next(vm, r[0].stream, item);
+    case TAG_STREAM: return next_of_stream(vm, r[0].stream, item);
     default: *item = VALUE_DONE; return true;
     }
 }
 
 void iterate_end(Vm *vm, Value *r)
 {
-    if (r[0].tag == TAG_STREAM && r[0].stream->kind->close)
-        r[0].stream->kind->close(vm, r[0].stream);
+    if (r[0].tag == TAG_STREAM)
+        close_stream(vm, r[0].stream);
     value_set(&r[0], VALUE_UNDEFINED);
     value_set(&r[1], VALUE_UNDEFINED);
 }
@@ -169,11 +186,11 @@ bool vm_iterate(Vm *vm, Value iterable, Value *iterator)
 /* Every loop of a native comes through here: it can be interrupted however long it is. */
 bool vm_next(Vm *vm, Value iterator, Value *item)
 {
-    return !tensor_interrupted(vm_tensors(vm)) && iterator.stream->kind->next(vm, iterator.stream, item);
+    return !tensor_interrupted(vm_tensors(vm)) && next_of_stream(vm, iterator.stream, item);
 }
 
 void vm_iterate_close(Vm *vm, Value iterator)
 {
-    if (iterator.tag == TAG_STREAM && iterator.stream->kind->close)
-        iterator.stream->kind->close(vm, iterator.stream);
+    if (iterator.tag == TAG_STREAM)
+        close_stream(vm, iterator.stream);
 }

@@ -72,6 +72,7 @@ typedef struct SessionConfig {
     void (*next_input)(void *user, const char *text, bool replace);        /* what the user edits next; NULL: page */
     void (*comm)(void *user, const CommMessage *message);                  /* to the page; NULL: there is none */
     void (*serve)(void *user);                                             /* after session_request; may be NULL */
+    void (*visit)(void *user);                                             /* after session_request_visit; may be NULL */
     const char *library;                                                   /* read library sources from here; NULL: embedded */
     int width;                                                             /* columns for tables; 0: 80 */
     bool color;
@@ -101,7 +102,15 @@ typedef struct EvalResult {
 } EvalResult;
 void eval_result_clear(EvalResult *result);
 
-/* Runs [text]; [name] is shown in errors. What it defined before an error stays. */
+/* Runs [text]; [name] is shown in errors. What it defined before an error stays.
+
+   While something is computed it may be called from config.visit, and from config.input if session_may_visit: the second
+   text runs to its end, then the first goes on as if nothing had been. Each has its own errors, `_`, progress displays,
+   names of places, mode of training and profile, and nothing of the second is recorded for gradients; variables,
+   functions, models, modules and the random generator are shared, as are changes made to them: the first sees them when
+   it reads a name next, while what it reads already (what it loops over, an argument, the body of a running function)
+   stays as it was. An interrupt while the second runs ends that alone; exit() in it gives its EVAL_EXIT and no more. A stream that the first
+   is in the midst of reading cannot be read by the second. */
 EvalStatus session_eval(Session *session, const char *name, const char *text, size_t length, EvalMode mode,
                         EvalResult *result);
 /* Runs a script file, or the embedded file of that path where there is none, with its command line: `option`s are set
@@ -191,6 +200,11 @@ void session_interrupt(Session *session);            /* from any thread or a sig
    mostly at once, at the latest where an interrupt would be seen. There, session_complete and session_inspect may be
    called; other variables are as the step left them. */
 void session_request(Session *session);
+/* From any thread: the thread that computes calls config.visit, where session_eval and session_comm may be called, at the
+   next place that allows it: between two steps, in sleep() and in calls that natives make. What is waited for: the end of
+   an op, of a gradient call or opt.step (so parameters are never seen half way), and of loading a module. */
+void session_request_visit(Session *session);
+bool session_may_visit(const Session *session);
 void session_allow_input(Session *session, bool allowed);       /* without, input() says that there is nobody to ask */
 void session_set_width(Session *session, int columns);
 void session_set_forms(Session *session, const char *forms);   /* kept, not copied */

@@ -72,6 +72,9 @@ typedef struct Frame {
 
 typedef struct Segment { struct Segment *below; Value *end; Value at[]; } Segment;
 
+/* What others ask of the loop, besides FLAG_… of tensor.h: a look by config.visit. */
+enum { FLAG_VISIT = 4 };
+
 #define MAX_FRAMES 100000
 #define MAX_C_DEPTH 1000
 
@@ -82,6 +85,7 @@ struct Vm {
     int n_frames;
     Segment *segment, *spare;
     int c_depth;
+    int n_loading;            /* modules whose code runs */
     bool training;
     bool exiting;
     int exit_code;
@@ -138,8 +142,6 @@ Value vm_take_error(Vm *vm);                                           /* the er
 void vm_set_error(Vm *vm, Value error);                                /* borrowed: throws it again */
 void vm_trace(Vm *vm);                                                 /* notes where the error came from */
 void vm_trace_at(Vm *vm, Source *source, Span span);                   /* the same, from a place in a text outwards */
-/* What the flags ask for, at a safe point; false after an interrupt, with the error set. */
-bool vm_safe_point(Vm *vm);
 bool do_throw(Vm *vm, Value v);
 bool do_assert(Vm *vm, const Value *message, Value condition);
 
@@ -220,5 +222,6 @@ bool contract_check_result(Vm *vm, const struct Contract *contract, Value *r, Va
 
 /* ---- session.c ---- */
 bool session_option(Vm *vm, const char *name, Value *slot);
+void session_visit(struct Session *session);                           /* calls config.visit, where it may be */
 
 #endif

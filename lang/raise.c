@@ -34,6 +34,7 @@ bool vm_exit(Vm *vm, int code)
 
 bool vm_safe_point(Vm *vm)
 {
+    if (atomic_load_explicit(&vm->flags, memory_order_relaxed) & FLAG_VISIT) session_visit(vm->session);
     if (!tensor_interrupted(&vm->tensors)) return true;
     error_clear(&vm->tensors.error);
     return vm_fail(vm, ERROR_interrupt, "", "interrupted");

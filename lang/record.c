@@ -68,13 +68,14 @@ static void drop_first(Records *records)
 {
     Record *first = records->first;
     records->first = first->next;
+    if (records->open == first) records->open = NULL;
     if (!records->first) records->last = NULL;
     drop(records, first);
 }
 
 static void count_bytes(Records *records, size_t bytes)
 {
-    records->last->bytes += bytes;
+    records->open->bytes += bytes;
     records->bytes += bytes;
     for (Record *record = records->first; record && records->bytes > BYTES_MOST; record = record->next)
         drop_outputs(records, record);
@@ -85,15 +86,15 @@ void record_begin(Records *records, const char *text, size_t length)
     Record *record = calloc(1, sizeof *record);
     if (record) record->input = strndup(text, length);
     records->count++;
-    records->open = record && record->input;
-    if (!records->open) {
+    records->open = NULL;
+    if (!record || !record->input) {
         free(record);
         return;
     }
     record->number = records->count;
     if (records->last) records->last->next = record;
     else records->first = record;
-    records->last = record;
+    records->last = records->open = record;
     if (record->number - records->first->number >= INPUTS_MOST) drop_first(records);
 }
 
@@ -109,7 +110,7 @@ static RecordOutput *add_output(Record *record)
 void record_stream(Records *records, OutputStream stream, const char *text, size_t length)
 {
     if (!records->open || length == 0) return;
-    Record *record = records->last;
+    Record *record = records->open;
     RecordOutput *output = record->n_outputs ? &record->output[record->n_outputs - 1] : NULL;
     if (!output || !output->is_stream || output->stream != stream) output = add_output(record);
     if (!output) return;
@@ -128,7 +129,7 @@ void record_stream(Records *records, OutputStream stream, const char *text, size
 void record_display(Records *records, const Display *display)
 {
     if (!records->open) return;
-    Record *record = records->last;
+    Record *record = records->open;
     RecordOutput *output = NULL;
     for (int i = 0; display->id && i < record->n_outputs && !output; i++)
         if (record->output[i].display && record->output[i].display->id == display->id) output = &record->output[i];
@@ -142,21 +143,28 @@ void record_display(Records *records, const Display *display)
 void record_end(Records *records, const EvalResult *result)
 {
     if (!records->open) return;
-    Record *record = records->last;
-    records->open = false;
+    Record *record = records->open;
     if (result->display) record->result = display_copy(result->display);
     if (result->error) record->error = strdup(result->error);
     if (result->error_kind) record->error_kind = strdup(result->error_kind);
     if (result->error_message) record->error_message = strdup(result->error_message);
     count_bytes(records, display_bytes(record->result));
+    records->open = NULL;
+}
+
+void record_open_again(Records *records, const Record *record)
+{
+    records->open = NULL;
+    for (Record *kept = records->first; record && kept; kept = kept->next)
+        if (kept == record) records->open = kept;
 }
 
 void record_edited(Records *records, const char *text, size_t length)
 {
     char *copy = records->open ? strndup(text, length) : NULL;
     if (!copy) return;
-    free(records->last->input);
-    records->last->input = copy;
+    free(records->open->input);
+    records->open->input = copy;
 }
 
 void records_clear(Records *records)

@@ -27,7 +27,7 @@ typedef struct Record {
 
 typedef struct Records {
     Record *first, *last;
-    bool open;                /* [last] is running */
+    Record *open;             /* that runs now; NULL: none */
     int count;                /* ever begun */
     size_t bytes;
 } Records;
@@ -37,6 +37,7 @@ void record_stream(Records *records, OutputStream stream, const char *text, size
 void record_display(Records *records, const Display *display);
 void record_edited(Records *records, const char *text, size_t length);     /* the input stands for this */
 void record_end(Records *records, const EvalResult *result);
+void record_open_again(Records *records, const Record *record);            /* which may have been dropped meanwhile */
 void records_clear(Records *records);
 
 #endif

@@ -15,6 +15,7 @@
 #include "embedded.h"
 #include "failure.h"
 #include "suggest.h"
+#include "suspend.h"
 
 /* At a safe point of the thread that evaluates; others that work for it pass it by. The flag goes down first, so that a
    request which comes meanwhile is served again. An error under way is kept. */
@@ -26,7 +27,9 @@ static void serve(void *owner)
         return;
     Error under_way = vm->tensors.error;
     atomic_fetch_and(&vm->flags, ~(unsigned)FLAG_REQUEST);
+    session->serving = true;
     session->config.serve(session->config.user);
+    session->serving = false;
     vm->tensors.error = under_way;
 }
 
@@ -114,6 +117,18 @@ long long session_live_objects(void) { return (long long)value_live_objects(); }
 long long session_live_bytes(void) { return (long long)value_live_bytes(); }
 void session_interrupt(Session *session) { atomic_fetch_or(&session->vm->flags, FLAG_INTERRUPT); }
 void session_request(Session *session) { atomic_fetch_or(&session->vm->flags, FLAG_REQUEST); }
+void session_request_visit(Session *session) { atomic_fetch_or(&session->vm->flags, FLAG_VISIT); }
+bool session_may_visit(const Session *session) { return !session->serving && vm_may_visit(session->vm); }
+
+/* The flag stays up where it may not be, and goes down before the look, so that what comes meanwhile is seen again. */
+void session_visit(Session *session)
+{
+    Vm *vm = session->vm;
+    if (!pthread_equal(pthread_self(), session->thread) || !session_may_visit(session)) return;
+    atomic_fetch_and(&vm->flags, ~(unsigned)FLAG_VISIT);
+    if (session->config.visit) session->config.visit(session->config.user);
+}
+
 void session_allow_input(Session *session, bool allowed) { session->config.input = allowed ? session->input : NULL; }
 void session_set_forms(Session *session, const char *forms)
 {
@@ -272,13 +287,18 @@ static void begin_evaluation(Session *session, EvalMode mode, EvalResult *result
     session->vm->keeps_failures = mode == EVAL_INTERACTIVE;
     failure_free(session->vm->failure);       /* of an error that was caught after all */
     session->vm->failure = NULL;
+}
+
+/* Interrupts that came before do not count; while something else runs they do. */
+static void begin_alone(Session *session, EvalMode mode, EvalResult *result)
+{
+    begin_evaluation(session, mode, result);
     atomic_fetch_and(&session->vm->flags, ~(unsigned)FLAG_INTERRUPT);
 }
 
-EvalStatus session_eval(Session *session, const char *name, const char *text, size_t length, EvalMode mode,
-                        EvalResult *result)
+static EvalStatus eval(Session *session, const char *name, const char *text, size_t length, EvalMode mode,
+                       EvalResult *result)
 {
-    begin_evaluation(session, mode, result);
     if (mode == EVAL_SCRIPT)
         return session_run_text(session, name, text, length, mode, result);
     record_begin(&session->records, text, length);
@@ -290,10 +310,59 @@ EvalStatus session_eval(Session *session, const char *name, const char *text, si
     return result->status;
 }
 
+/* An interrupt that came while the second text ran was for that one, seen or not. */
+static void go_on(Session *session, Suspended *outer)
+{
+    atomic_fetch_and(&session->vm->flags, ~(unsigned)FLAG_INTERRUPT);
+    vm_resume(session->vm, outer);
+}
+
+static bool refuse_serving(Session *session, EvalResult *result)
+{
+    if (!session->serving)
+        return true;
+    *result = (EvalResult){.status = EVAL_ERROR, .error = strdup("internal error: nothing can be evaluated inside an op"),
+                           .error_kind = strdup("internal")};
+    return false;
+}
+
+EvalStatus session_eval(Session *session, const char *name, const char *text, size_t length, EvalMode mode,
+                        EvalResult *result)
+{
+    Suspended outer;
+    if (!refuse_serving(session, result))
+        return result->status;
+    if (session->vm->n_frames == 0) {
+        begin_alone(session, mode, result);
+        return eval(session, name, text, length, mode, result);
+    }
+    vm_suspend(session->vm, &outer);
+    begin_evaluation(session, mode, result);
+    eval(session, name, text, length, mode, result);
+    go_on(session, &outer);
+    return result->status;
+}
+
+static EvalStatus receive(Session *session, const CommMessage *message, bool *known, EvalResult *result)
+{
+    return comm_receive(session->vm, message, known) ? (result->status = EVAL_OK) : session_fail(session, result);
+}
+
 EvalStatus session_comm(Session *session, const CommMessage *message, bool *known, EvalResult *result)
 {
+    Suspended outer;
+    *known = true;
+    if (!refuse_serving(session, result))
+        return result->status;
+    if (session->vm->n_frames == 0) {
+        begin_alone(session, EVAL_SCRIPT, result);
+        return receive(session, message, known, result);
+    }
+    vm_suspend(session->vm, &outer);
     begin_evaluation(session, EVAL_SCRIPT, result);
-    return comm_receive(session->vm, message, known) ? (result->status = EVAL_OK) : session_fail(session, result);
+    receive(session, message, known, result);
+    go_on(session, &outer);
+    return result->status;
 }
 
 const char *session_embedded(const char *path, size_t *length)
@@ -484,7 +553,7 @@ static Parse *open_script(Session *session, const char *path, EvalResult *result
 {
     Vm *vm = session->vm;
     size_t length;
-    begin_evaluation(session, EVAL_SCRIPT, result);
+    begin_alone(session, EVAL_SCRIPT, result);
     const char *embedded = access(path, F_OK) == 0 ? NULL : session_embedded(path, &length);
     char *text = embedded ? NULL : module_read(vm, path, &length);
     if (!text && !embedded) {

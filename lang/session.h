@@ -25,6 +25,7 @@ struct Session {
     Option *option;           /* --name value of the script that runs */
     int n_options;
     Records records;
+    bool serving;             /* config.serve runs, maybe inside an op */
     Loaded *loaded;
     struct Failure *failure;  /* frames of the last error that nothing caught, */
     Value failed;             /* the error itself, */

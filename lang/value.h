@@ -94,6 +94,7 @@ typedef struct Range { int32_t refs; int64_t start, stop, step; } Range;
 
 typedef struct Stream {       /* a native iterator; [next] gives TAG_DONE at its end, false on error */
     int32_t refs;
+    bool busy;                /* in [next], which must not be entered again */
     const struct StreamKind { const char *name; bool (*next)(Vm *vm, struct Stream *s, Value *out);
                               void (*close)(Vm *vm, struct Stream *s);   /* at the end, break or error; may be NULL */
                               void (*free)(struct Stream *s);

@@ -40,6 +40,10 @@ bool vm_call_prelude(Vm *vm, const char *name, int n_args, const Value *args, Va
 /* Calls object.name(…) when the object has that method. *found false and true returned when it has none. */
 bool vm_call_method(Vm *vm, Value object, const char *name, int n_args, const Value *args, Value *result, bool *found);
 
+/* What others ask for, at a safe point: between two instructions, or in a native that reads only what its arguments hold.
+   Another text may run there. False after an interrupt, with the error set. */
+bool vm_safe_point(Vm *vm);
+
 /* `return vm_fail(vm, ERROR_value, "take", "n must not be negative, got %lld", n);` The span and the stack are added
    by the VM. */
 bool vm_fail(Vm *vm, ErrorKind kind, const char *op, const char *format, ...) __attribute__((format(printf, 4, 5)));
@@ -55,8 +59,10 @@ bool vm_output(Vm *vm, int stream, const char *text, size_t length);   /* enum O
 bool vm_exit(Vm *vm, int code);                            /* exit(n): unwinds everything; returns false */
 Value vm_script_arguments(Vm *vm);                         /* list of strings after the script's name; owned */
 /* What natives keep for each VM. */
+typedef struct SuspendedProgress { struct Progress *top; struct SuspendedProgress *below; } SuspendedProgress;
 typedef struct NativeState {
     struct Progress *progress;                             /* the innermost one that runs (builtin_progress.c) */
+    SuspendedProgress *suspended;                          /* those of computations that are set aside (suspend.h) */
     double progress_tokens, progress_time;                 /* how many messages may go out, as of that time */
     struct RegexCache *regex;                              /* compiled patterns (builtin_regex.c) */
     Value places;                                          /* map: names given to display() -> their numbers */
@@ -65,6 +71,7 @@ typedef struct NativeState {
 } NativeState;
 NativeState *vm_native_state(Vm *vm);
 void regex_cache_free(struct RegexCache *cache);
+void progress_stop_all(NativeState *state);                /* none runs any longer, and nothing is told */
 
 /* ---- functions, as reflection and printing see them ---- */
 const char *function_name(Value callable);                 /* of a function or model; "" for a lambda */
