@@ -19,6 +19,7 @@ typedef struct BlockResult { float *at; int64_t row, vector; } BlockResult;
 typedef struct BlockRows { const float *at; int64_t row, vector; } BlockRows;
 
 typedef struct BlockKernels {
+    int rows;                 /* of a product that are summed at once: a multiple of them takes least time */
     /* lines [pixels, 16] from [channels] planes [step] apart, zeros for missing ones; and back, with a bias or NULL */
     void (*gather)(int64_t channels, int64_t pixels, const float *planes, int64_t step, float *lines);
     void (*scatter)(int64_t channels, int64_t pixels, const float *lines, const float *bias, float *planes, int64_t step);
@@ -29,10 +30,11 @@ typedef struct BlockKernels {
     /* g [16][wide * 16], rows [step] apart, (+)= the transpose of a [rows][16] times d: rows of [wide] vectors */
     void (*product_grad)(int64_t rows, const float *a, int64_t wide, BlockRows d, bool add, const float *start, float *g,
                          int64_t step);
-    /* rows of [n] floats, [step] apart, times [scale], in rows; in panels; the panels of their transpose */
+    /* rows of [n] floats, [step] apart, times [scale], in rows; in panels; the panels and the rows of their transpose */
     void (*pack_rows)(int64_t rows, int64_t n, const float *from, int64_t step, float scale, float *to);
     void (*pack_panels)(int64_t rows, int64_t n, const float *from, int64_t step, float *to);
     void (*pack_turned)(int64_t rows, int64_t n, const float *from, int64_t step, float *to);
+    void (*pack_columns)(int64_t rows, int64_t n, const float *from, int64_t step, float *to);
     /* x = e^(x - top), its rows' sums inverted in all lanes of share [rows][16]: 0 for a row of minus infinities */
     void (*softmax)(int64_t rows, int64_t blocks, float *x, float *top, float *share);
     /* y = y share, the softmax; g = y (g - the row's sum of y g); sum: [rows][16] to work in */

@@ -80,30 +80,51 @@ static void scatter(int64_t channels, int64_t pixels, const float *lines, const 
 
 /* ---- products ---- */
 
-/* The first value of [count] vectors of a row: what is there, [start], or 0. */
-INLINE void begin_row(V *sum, int count, const float *at, int64_t vector, bool add, const float *start)
+#define AHEAD 8               /* rows of a panel that are asked for before they are needed */
+
+/* [sum], of some rows, becomes the result: added to it, or to [start], or alone. Inlined with [rows] and [wide] constant. */
+INLINE void store_rows(const int rows, const int wide, V (*sum)[2], float *at, int64_t row, int64_t vector, bool add,
+                       const float *start)
 {
-    sum[0] = sum[1] = (V){0};
-    for (int w = 0; w < count; w++)
-        if (add)
-            sum[w] = AT(at + w * vector);
-        else if (start)
-            sum[w] = AT(start + w * BLOCK_LANES);
+    if (add) {
+#pragma GCC unroll 14
+        for (int r = 0; r < rows; r++)
+            for (int w = 0; w < wide; w++)
+                sum[r][w] += AT(at + r * row + w * vector);
+    } else if (start) {
+#pragma GCC unroll 14
+        for (int r = 0; r < rows; r++)
+            for (int w = 0; w < wide; w++)
+                sum[r][w] += AT(start + w * BLOCK_LANES);
+    }
+#pragma GCC unroll 14
+    for (int r = 0; r < rows; r++)
+        for (int w = 0; w < wide; w++)
+            PUT(at + r * row + w * vector) = sum[r][w];
 }
 
-/* [rows] and [wide] are constants where this is inlined, so that sum[] lies in registers. */
+/* [rows] and [wide] are constants where this is inlined, so that sum[] lies in registers. The next block's rows of a are
+   asked for one a step, where they would all be missed at once. */
 INLINE void block_product(const int rows, const int wide, int64_t blocks, const float *a, int64_t a_block,
                           const float *b, int64_t b_step, BlockResult c, bool add, const float *start)
 {
     V sum[ROWS][2], left, right = {0};
 #pragma GCC unroll 14
-    for (int r = 0; r < rows; r++)
-        begin_row(sum[r], wide, c.at + r * c.row, c.vector, add, start);
+    for (int r = 0; r < rows; r++) {
+        sum[r][0] = sum[r][1] = (V){0};
+        __builtin_prefetch(c.at + r * c.row, 1);
+        if (wide == 2)
+            __builtin_prefetch(c.at + r * c.row + c.vector, 1);
+    }
     for (int64_t i = 0; i < blocks; i++, a += a_block)
         for (int k = 0; k < BLOCK_LANES; k++, b += b_step) {
+            __builtin_prefetch(a + a_block + k * BLOCK_LANES);
+            __builtin_prefetch(b + AHEAD * b_step);
             left = AT(b);
-            if (wide == 2)
+            if (wide == 2) {
+                __builtin_prefetch(b + AHEAD * b_step + BLOCK_LANES);
                 right = AT(b + BLOCK_LANES);
+            }
 #pragma GCC unroll 14
             for (int r = 0; r < rows; r++) {
                 sum[r][0] += a[r * BLOCK_LANES + k] * left;
@@ -111,12 +132,7 @@ INLINE void block_product(const int rows, const int wide, int64_t blocks, const 
                     sum[r][1] += a[r * BLOCK_LANES + k] * right;
             }
         }
-#pragma GCC unroll 14
-    for (int r = 0; r < rows; r++) {
-        PUT(c.at + r * c.row) = sum[r][0];
-        if (wide == 2)
-            PUT(c.at + r * c.row + c.vector) = sum[r][1];
-    }
+    store_rows(rows, wide, sum, c.at, c.row, c.vector, add, start);
 }
 
 #define CASE(n) case n: block_product(n, wide, blocks, a, a_block, b, b_step, c, add, start); break;
@@ -158,7 +174,7 @@ INLINE void grad_block(const int wide, int64_t rows, const float *a, BlockRows d
     V sum[GRAD_ROWS][2], left, right = {0};
 #pragma GCC unroll 8
     for (int r = 0; r < GRAD_ROWS; r++)
-        begin_row(sum[r], wide, g + r * step, BLOCK_LANES, add, start);
+        sum[r][0] = sum[r][1] = (V){0};
     for (int64_t t = 0; t < rows; t++, a += BLOCK_LANES, d.at += d.row) {
         left = AT(d.at);
         if (wide == 2)
@@ -170,12 +186,7 @@ INLINE void grad_block(const int wide, int64_t rows, const float *a, BlockRows d
                 sum[r][1] += a[r] * right;
         }
     }
-#pragma GCC unroll 8
-    for (int r = 0; r < GRAD_ROWS; r++) {
-        PUT(g + r * step) = sum[r][0];
-        if (wide == 2)
-            PUT(g + r * step + BLOCK_LANES) = sum[r][1];
-    }
+    store_rows(GRAD_ROWS, wide, sum, g, step, BLOCK_LANES, add, start);
 }
 
 static void product_grad(int64_t rows, const float *a, int64_t wide, BlockRows d, bool add, const float *start, float *g,
@@ -194,18 +205,16 @@ static void product_grad(int64_t rows, const float *a, int64_t wide, BlockRows d
 
 /* ---- into blocks ---- */
 
-/* Rows of [n] floats as [n / 16][rows][16], times [scale]. */
+/* Rows of [n] floats as [n / 16][rows][16], times [scale]: row by row, as the processor foresees reads. */
 static void pack_rows(int64_t rows, int64_t n, const float *from, int64_t step, float scale, float *to)
 {
-    for (int64_t j = 0; j < n; j += BLOCK_LANES)
-        for (int64_t i = 0; i < rows; i++, to += BLOCK_LANES) {
-            const float *row = from + i * step + j;
-            if (n - j >= BLOCK_LANES)
-                PUT(to) = AT(row) * scale;
-            else
-                for (int64_t k = 0; k < BLOCK_LANES; k++)
-                    to[k] = k < n - j ? row[k] * scale : 0;
-        }
+    for (int64_t i = 0; i < rows; i++, from += step, to += BLOCK_LANES) {
+        int64_t j = 0;
+        for (; j + BLOCK_LANES <= n; j += BLOCK_LANES)
+            PUT(to + j * rows) = AT(from + j) * scale;
+        for (int64_t k = 0; j < n && k < BLOCK_LANES; k++)
+            to[j * rows + k] = k < n - j ? from[j + k] * scale : 0;
+    }
 }
 
 static int64_t whole(int64_t n)
@@ -219,20 +228,29 @@ static int64_t panel_wide(int64_t n, int64_t j)
     return n - j > BLOCK_LANES ? BLOCK_PANEL : 1;
 }
 
+#define TOGETHER (4 * BLOCK_PANEL * BLOCK_LANES)    /* columns of panels that are filled at once */
+
+static void whole_panels(int64_t rows, int64_t columns, const float *from, int64_t step, float *to)
+{
+    const int64_t wide = BLOCK_PANEL * BLOCK_LANES, panel = whole(rows) * wide;
+    for (int64_t i = 0; i < rows; i++, from += step, to += wide)
+        for (int64_t j = 0; j < columns; j += wide)
+            for (int64_t k = 0; k < wide; k += BLOCK_LANES)
+                PUT(to + j / wide * panel + k) = AT(from + j + k);
+    for (int64_t j = 0; j < columns; j += wide)
+        memset(to + j / wide * panel, 0, (size_t)((whole(rows) - rows) * wide) * sizeof *to);
+}
+
 static void pack_panels(int64_t rows, int64_t n, const float *from, int64_t step, float *to)
 {
-    for (int64_t j = 0; j < n; j += BLOCK_PANEL * BLOCK_LANES) {
-        int64_t wide = panel_wide(n, j) * BLOCK_LANES, count = n - j < wide ? n - j : wide;
-        for (int64_t i = 0; i < whole(rows); i++, to += wide) {
-            if (i < rows && count == wide) {
-                for (int64_t k = 0; k < wide; k += BLOCK_LANES)
-                    PUT(to + k) = AT(from + i * step + j + k);
-                continue;
-            }
-            for (int64_t k = 0; k < wide; k++)
-                to[k] = i < rows && k < count ? from[i * step + j + k] : 0;
-        }
-    }
+    const int64_t panel = BLOCK_PANEL * BLOCK_LANES;
+    int64_t j = 0, inside = n / panel * panel, wide = panel_wide(n, inside) * BLOCK_LANES;
+    for (; j < inside; j += TOGETHER)
+        whole_panels(rows, inside - j < TOGETHER ? inside - j : TOGETHER, from + j, step, to + j * whole(rows));
+    to += inside * whole(rows);
+    for (int64_t i = 0; inside < n && i < whole(rows); i++, to += wide)
+        for (int64_t k = 0; k < wide; k++)
+            to[k] = i < rows && k < n - inside ? from[i * step + inside + k] : 0;
 }
 
 static void pack_turned(int64_t rows, int64_t n, const float *from, int64_t step, float *to)
@@ -251,6 +269,20 @@ static void pack_turned(int64_t rows, int64_t n, const float *from, int64_t step
                     base[(j + b) * wide + a] = i + a < rows && j + b < n ? from[(i + a) * step + j + b] : 0;
         }
     }
+}
+
+static void pack_columns(int64_t rows, int64_t n, const float *from, int64_t step, float *to)
+{
+    for (int64_t i = 0; i < rows; i += BLOCK_LANES, from += BLOCK_LANES * step, to += n * BLOCK_LANES)
+        for (int64_t j = 0; j < n; j += BLOCK_LANES) {
+            if (rows - i >= BLOCK_LANES && n - j >= BLOCK_LANES) {
+                turn_square(from + j, step, to + j * BLOCK_LANES, BLOCK_LANES, NULL);
+                continue;
+            }
+            for (int64_t b = 0; b < BLOCK_LANES && j + b < n; b++)
+                for (int64_t a = 0; a < BLOCK_LANES; a++)
+                    to[(j + b) * BLOCK_LANES + a] = i + a < rows ? from[a * step + j + b] : 0;
+        }
 }
 
 /* ---- softmax of rows in blocks ---- */
@@ -336,7 +368,7 @@ static void add(int64_t n, const float *restrict from, float *restrict to)
 
 extern const BlockKernels JOIN(kernels_blocks_, KERNELS_ISA);
 const BlockKernels JOIN(kernels_blocks_, KERNELS_ISA) = {
-    .gather = gather, .scatter = scatter, .product = product, .product_grad = product_grad, .pack_rows = pack_rows,
+    .rows = ROWS, .gather = gather, .scatter = scatter, .product = product, .product_grad = product_grad, .pack_rows = pack_rows,
     .pack_panels = pack_panels, .pack_turned = pack_turned, .softmax = softmax, .softmax_grad = softmax_grad,
-    .unpack_rows = unpack_rows, .add = add,
+    .pack_columns = pack_columns, .unpack_rows = unpack_rows, .add = add,
 };

@@ -14,6 +14,9 @@
 #define TILE_WORK 4e6         /* multiply-adds worth a task of their own */
 #define TILE_MOST 4e8         /* more than these make an interrupt wait */
 #define TILE_SIDE 128         /* shorter sides waste the packing of BLAS */
+#define TILE_DEPTH 512        /* k is cut into no shorter parts */
+#define SHARED_PIECES 16      /* a product of fewer pieces is cut along k for its threads */
+#define SHARED_BATCHES 16     /* of more matrices each is one thread's */
 #define SMALL_WORK 1024       /* below this the plain loop beats the call */
 
 /* One side of a product, as BLAS takes it. */
@@ -33,7 +36,7 @@ typedef struct Product {
     Operand a, b;
     char *out;
     const Tensor *bias;       /* [n], added to every row, or NULL */
-    int64_t tile_m, tile_n, tile_k, tiles_m, tiles_n, tiles_k;
+    int64_t tile_m, tile_n, tile_k, tiles_m, tiles_n, tiles_k;        /* tiles_k 0: not cut into tiles */
     int64_t group;            /* batches a task */
     char *partial;            /* [tiles_k, m, n] when k is cut */
     bool own;                 /* the tiles are product.c's */
@@ -171,7 +174,7 @@ static void choose_tiles(Product *p)
     p->tiles_n = parts_of(p->n, p->tile_n);
     double left = want / (double)(p->tiles_m * p->tiles_n);
     int64_t parts_k = left < 2 || p->batches > 1 ? 1 : (int64_t)left;
-    if (parts_k > p->k / 512) parts_k = p->k / 512;
+    if (parts_k > p->k / TILE_DEPTH) parts_k = p->k / TILE_DEPTH;
     p->tile_k = parts_k < 2 ? p->k : parts_of(p->k, parts_k);
     p->tiles_k = parts_of(p->k, p->tile_k);
     p->group = work > 0 && work < 2e6 ? (int64_t)(2e6 / work) : 1;
@@ -228,18 +231,17 @@ static void add_bias(const Product *p, int64_t m, int64_t n, int64_t first, char
     }
 }
 
-/* A tile by product.c, with its bias; falls back on BLAS where memory is short. */
-static bool own_tile(const Product *p, int64_t m, int64_t n, int64_t k, const char *a, const char *b, int64_t column,
-                     char *out)
+/* What product.c is to do for a tile of ours. */
+static ProductTile own_tile(const Product *p, int64_t m, int64_t n, int64_t k, const char *a, const char *b, int64_t column,
+                            char *out)
 {
-    bool biased = p->bias != NULL && p->tiles_k == 1;
-    ProductTile tile = {
+    bool biased = p->bias != NULL && p->tiles_k < 2;
+    return (ProductTile){
         .m = m, .n = n, .k = k, .a = (const float *)(const void *)a, .b = (const float *)(const void *)b,
         .a_lead = p->a.lead, .b_lead = p->b.lead, .a_turned = p->a.transposed, .b_turned = p->b.transposed,
         .bias = biased ? (const float *)(const void *)p->bias->data + column : NULL,
         .out = (float *)(void *)out, .out_lead = p->n,
     };
-    return product_tile(&tile);
 }
 
 /* Where batch number [batch] of each operand starts, in elements. */
@@ -271,7 +273,8 @@ static void tile_task(void *arg, int64_t task)
         char *out = p->tiles_k > 1 ? p->partial + tile_k * p->m * p->n * width : p->out + batch * p->m * p->n * width;
         out += (i * p->n + j) * width;
         const char *left = p->a.tensor->data + (a + inside_a) * width, *right = p->b.tensor->data + (b + inside_b) * width;
-        if (p->own && own_tile(p, m, n, k, left, right, j, out)) continue;
+        ProductTile own = own_tile(p, m, n, k, left, right, j, out);
+        if (p->own && product_tile(&own)) continue;              /* BLAS where memory is short */
         tile_product(p, m, n, k, left, right, out, p->n);
         if (p->bias != NULL && p->tiles_k == 1) add_bias(p, m, n, j, out, p->n);
     }
@@ -303,6 +306,23 @@ static bool sum_partials(OpCall *call, Product *p)
     return true;
 }
 
+/* Few matrices that are large enough for all threads to work on each. */
+static bool shared_products(OpCall *call, const Product *p)
+{
+    bool done = true;
+    for (int64_t batch = 0; batch < p->batches && done; batch++) {
+        int64_t a, b;
+        batch_offsets(p, batch, &a, &b);
+        const char *left = p->a.tensor->data + a * (int64_t)sizeof(float);
+        const char *right = p->b.tensor->data + b * (int64_t)sizeof(float);
+        ProductTile whole = own_tile(p, p->m, p->n, p->k, left, right, 0, p->out + batch * p->m * p->n * (int64_t)sizeof(float));
+        done = product_shared(call->ctx, &whole);
+    }
+    if (!done && call->ctx->error.kind == ERROR_NONE && !tensor_interrupted(call->ctx))
+        return op_error(call, ERROR_memory, "no memory is left to work in");
+    return done;
+}
+
 static bool product_run(OpCall *call, Product *p)
 {
     int64_t width = (int64_t)dtype_size(p->dtype);
@@ -316,6 +336,9 @@ static bool product_run(OpCall *call, Product *p)
     if (p->a.lead > INT_MAX || p->b.lead > INT_MAX || p->n > INT_MAX || p->k > INT_MAX)
         return op_error(call, ERROR_shape, "a side is longer than %d", INT_MAX);
     if (p->m * p->n * p->k > SMALL_WORK && (p->blas = blas_open(&call->ctx->error)) == NULL) return false;
+    if (p->dtype == DTYPE_f32 && product_suits(p->m, p->n, p->k) && p->batches < SHARED_BATCHES &&
+        (product_pieces(p->m, p->n) >= SHARED_PIECES || p->k < 2 * TILE_DEPTH))
+        return shared_products(call, p);
     choose_tiles(p);
     if (p->tiles_k > 1) {
         p->partial = scratch_take(&call->ctx->error, (size_t)(p->tiles_k * p->m * p->n * width));

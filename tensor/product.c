@@ -1,97 +1,195 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Our own product of f32 matrices: parts of both are packed into blocks (blocks.h) that stay in the second-level cache,
-   where BLAS packs them in smaller pieces and more often. Invariant: the order of sums depends on sizes only. */
+/* Our own product of f32 matrices: the right one is packed into panels once for all threads, rows of the left one by
+   whoever multiplies them (blocks.h). A panel stays in the first-level cache while all rows of a task pass by it, the
+   panels of a task in the second.
+   Invariant: an element is one sum in the order of k, cut into parts that depend on k only; so neither tiles nor threads
+   show in the bits. */
 #include <string.h>
 
 #include "blocks.h"
-#include "core.h"
 #include "product.h"
 
 #define LANES BLOCK_LANES
 #define WIDE (BLOCK_PANEL * BLOCK_LANES)
-#define DEPTH 256             /* of the parts that are packed at once */
+#define DEPTH 256             /* of a panel, about */
 #define LEAST 24              /* shorter sides waste the packing */
+#define GROUP_ROWS 112        /* of a task at most */
+#define GROUP_PANELS 32
+#define CHUNK_BYTES (2 << 20) /* of panels that are packed before they are used */
+#define TASK_WORK 5e5         /* multiply-adds that a task should have */
+#define ALONE_WORK 1e6        /* a product of fewer is not worth waking a thread */
 
-bool product_suits(int64_t m, int64_t n, int64_t k)
-{
-    return cpu_level() >= CPU_AVX2 && m >= LEAST && n >= LEAST && k >= LEAST;
-}
+/* The work of all threads: a part of k, of panels in [depths] layers. */
+typedef struct Job {
+    const ProductTile *t;
+    const BlockKernels *kernels;
+    int64_t k, k_end, depth;          /* this part, and the depth of its layers */
+    int64_t panels, group_panels;     /* [n] in panels; of a task */
+    int64_t row_groups, panel_groups;
+    float *packed;                    /* [layers][panels][depth][WIDE] */
+    atomic_bool failed;
+} Job;
 
 static int64_t whole(int64_t n)
 {
     return (n + LANES - 1) / LANES * LANES;
 }
 
-/* Work memory: a part of each operand in blocks, and results that are cut at the last column or row. */
-typedef struct Packed { float *a, *b, *edge; } Packed;
-
-static void pack(const ProductTile *t, const BlockKernels *kernels, const Packed *p, int64_t k, int64_t depth)
+static int64_t ceil_div(int64_t n, int64_t by)
 {
-    if (t->a_turned)
-        kernels->pack_rows(depth, t->m, t->a + k * t->a_lead, t->a_lead, 1, p->a);
-    else
-        kernels->pack_rows(t->m, depth, t->a + k, t->a_lead, 1, p->a);
+    return (n + by - 1) / by;
+}
+
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+bool product_suits(int64_t m, int64_t n, int64_t k)
+{
+    return cpu_level() >= CPU_AVX2 && m >= LEAST && n >= LEAST && k >= LEAST;
+}
+
+int64_t product_pieces(int64_t m, int64_t n)
+{
+    return ceil_div(m, LANES) * ceil_div(n, WIDE);
+}
+
+/* ---- panels of the right matrix ---- */
+
+/* Of layers, one behind the other, groups of panels; a task packs one. */
+static void pack_task(void *arg, int64_t task)
+{
+    const Job *job = arg;
+    const ProductTile *t = job->t;
+    int64_t layer = task / job->panel_groups, panel = task % job->panel_groups * job->group_panels;
+    int64_t k = job->k + layer * job->depth, deep = least(job->depth, job->k_end - k), column = panel * WIDE;
+    int64_t columns = least(t->n - column, job->group_panels * WIDE);
+    float *to = job->packed + layer * job->depth * job->panels * WIDE + column * whole(deep);
     if (t->b_turned)
-        kernels->pack_turned(t->n, depth, t->b + k, t->b_lead, p->b);
+        job->kernels->pack_turned(columns, deep, t->b + column * t->b_lead + k, t->b_lead, to);
     else
-        kernels->pack_panels(depth, t->n, t->b + k * t->b_lead, t->b_lead, p->b);
+        job->kernels->pack_panels(deep, columns, t->b + k * t->b_lead + column, t->b_lead, to);
 }
 
-/* Rows [row, row + rows) and [wide] vectors from column [column] on, of which [count] columns exist. */
-static void some_rows(const ProductTile *t, const BlockKernels *kernels, const Packed *p, int64_t depth, int64_t row,
-                      int64_t rows, int64_t column, int64_t wide, bool add, const float *start, float *out, int64_t lead)
+/* ---- rows ---- */
+
+/* Results that are cut at the last column go by way of [edge], whose rows are whole vectors. */
+static void edge_rows(const Job *job, const float *a, int64_t row, int64_t rows, int64_t column, int64_t blocks,
+                      const float *panel, bool add, float *edge)
 {
-    int64_t deep = whole(depth);
-    const float *panel = p->b + column * deep;
-    BlockRows from = {panel, wide * LANES, LANES};
-    if (t->a_turned)
-        for (int64_t i = 0; i < rows; i += LANES)
-            kernels->product_grad(depth, p->a + (row + i) * depth, wide, from, add, start, out + i * lead, lead);
-    else
-        kernels->product(rows, deep / LANES, p->a + row * LANES, wide, panel, (BlockResult){out, lead, LANES}, add, start);
+    const ProductTile *t = job->t;
+    int64_t count = t->n - column, wide = count > LANES ? 2 : 1;
+    float start[WIDE] = {0};
+    for (int64_t j = 0; j < count && t->bias; j++)
+        start[j] = t->bias[column + j];
+    for (int64_t i = 0; i < rows && add; i++)
+        for (int64_t j = 0; j < wide * LANES; j++)
+            edge[i * WIDE + j] = j < count ? t->out[(row + i) * t->out_lead + column + j] : 0;
+    job->kernels->product(rows, blocks, a, wide, panel, (BlockResult){edge, WIDE, LANES}, add, start);
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(t->out + (row + i) * t->out_lead + column, edge + i * WIDE, (size_t)count * sizeof *edge);
 }
 
-/* By way of [edge], whose rows are whole vectors: only what exists goes to the result. */
-static void edge_rows(const ProductTile *t, const BlockKernels *kernels, const Packed *p, int64_t depth, int64_t row,
-                      int64_t rows, int64_t column, int64_t wide, bool add)
+static void one_panel(const Job *job, const float *a, int64_t row, int64_t rows, int64_t column, int64_t blocks,
+                      const float *panel, bool add, float *edge)
 {
-    int64_t count = t->n - column < wide * LANES ? t->n - column : wide * LANES;
-    some_rows(t, kernels, p, depth, row, rows, column, wide, false, NULL, p->edge, WIDE);
-    for (int64_t i = 0; i < rows && row + i < t->m; i++) {
-        float *to = t->out + (row + i) * t->out_lead + column;
-        for (int64_t j = 0; j < count; j++)
-            to[j] = p->edge[i * WIDE + j] + (add ? to[j] : t->bias ? t->bias[column + j] : 0);
+    const ProductTile *t = job->t;
+    int64_t wide = t->n - column > LANES ? 2 : 1;
+    if (t->n - column < wide * LANES) {
+        edge_rows(job, a, row, rows, column, blocks, panel, add, edge);
+        return;
     }
+    BlockResult to = {t->out + row * t->out_lead + column, t->out_lead, LANES};
+    job->kernels->product(rows, blocks, a, wide, panel, to, add, t->bias ? t->bias + column : NULL);
 }
 
-static void multiply(const ProductTile *t, const BlockKernels *kernels, const Packed *p, int64_t depth, bool add)
+/* Some rows times some panels, through all layers of this part. */
+static void rows_task(void *arg, int64_t task)
 {
-    int64_t inside = t->a_turned ? t->m / LANES * LANES : t->m;    /* rows that need no edge */
-    for (int64_t column = 0; column < t->n; column += WIDE) {
-        int64_t wide = t->n - column > LANES ? BLOCK_PANEL : 1;
-        if (t->n - column < wide * LANES) {
-            edge_rows(t, kernels, p, depth, 0, t->m, column, wide, add);
-            continue;
-        }
-        some_rows(t, kernels, p, depth, 0, inside, column, wide, add, t->bias ? t->bias + column : NULL, t->out + column,
-                  t->out_lead);
-        if (inside < t->m)
-            edge_rows(t, kernels, p, depth, inside, t->m - inside, column, wide, add);
-    }
-}
-
-bool product_tile(const ProductTile *t)
-{
-    const BlockKernels *kernels = block_kernels();
-    int64_t depth = t->k < DEPTH ? t->k : DEPTH, a = whole(t->m) * whole(depth), b = whole(depth) * whole(t->n);
+    Job *job = arg;
+    const ProductTile *t = job->t;
+    int64_t group = task % job->row_groups, first = task / job->row_groups * job->group_panels;
+    int64_t strip = job->kernels->rows, strips = ceil_div(t->m, strip), row = group * strips / job->row_groups * strip;
+    int64_t rows = least((group + 1) * strips / job->row_groups * strip, t->m) - row;
+    int64_t last = least(first + job->group_panels, job->panels);
     Error error = {0};
-    float *base = scratch_take(&error, (size_t)(a + b + whole(t->m) * WIDE) * sizeof(float));
-    Packed p = {base, base + a, base + a + b};
-    for (int64_t k = 0; base && k < t->k; k += depth) {
-        int64_t deep = t->k - k < depth ? t->k - k : depth;
-        pack(t, kernels, &p, k, deep);
-        multiply(t, kernels, &p, deep, t->add || k > 0);
+    float *a = scratch_take(&error, (size_t)(rows * (job->depth + WIDE)) * sizeof(float)), *edge = a + rows * job->depth;
+    if (!a) {
+        atomic_store(&job->failed, true);
+        return;
     }
-    scratch_release(base);
-    return base != NULL;
+    for (int64_t k = job->k; k < job->k_end; k += job->depth) {
+        int64_t deep = least(job->depth, job->k_end - k), blocks = whole(deep) / LANES;
+        const float *layer = job->packed + (k - job->k) * job->panels * WIDE;
+        if (t->a_turned)
+            job->kernels->pack_columns(deep, rows, t->a + k * t->a_lead + row, t->a_lead, a);
+        else
+            job->kernels->pack_rows(rows, deep, t->a + row * t->a_lead + k, t->a_lead, 1, a);
+        for (int64_t panel = first; panel < last; panel++)
+            one_panel(job, a, row, rows, panel * WIDE, blocks, layer + panel * WIDE * blocks * LANES, t->add || k > 0, edge);
+    }
+    scratch_release(a);
+}
+
+/* ---- all ---- */
+
+/* Tasks of at most GROUP_ROWS rows and GROUP_PANELS panels; smaller ones, but not below TASK_WORK, where threads would
+   wait for each other. */
+static void cut(Job *job, int threads)
+{
+    const ProductTile *t = job->t;
+    double tasks = (double)t->m * (double)t->n * (double)(job->k_end - job->k) / TASK_WORK;
+    int64_t want = threads == 1 ? 1 : tasks > 4.0 * threads ? 4 * threads : (int64_t)tasks;
+    job->row_groups = ceil_div(t->m, GROUP_ROWS);
+    job->panel_groups = ceil_div(job->panels, GROUP_PANELS);
+    while (job->row_groups * job->panel_groups < want) {
+        if (t->m / job->row_groups >= 2 * 28 && t->m / job->row_groups * 4 >= t->n / job->panel_groups)
+            job->row_groups *= 2;
+        else if (job->panels / job->panel_groups >= 2)
+            job->panel_groups *= 2;
+        else
+            break;
+    }
+    job->group_panels = ceil_div(job->panels, job->panel_groups);
+    job->panel_groups = ceil_div(job->panels, job->group_panels);
+}
+
+static bool run_tasks(TensorContext *ctx, int64_t tasks, void (*fn)(void *arg, int64_t task), Job *job)
+{
+    if (ctx)
+        return pool_run(ctx, tasks, fn, job);
+    for (int64_t task = 0; task < tasks; task++)
+        fn(job, task);
+    return true;
+}
+
+/* [ctx] NULL: on this thread. */
+static bool run(TensorContext *ctx, const ProductTile *t)
+{
+    int64_t parts = ceil_div(t->k, DEPTH + DEPTH / 4);
+    Job job = {.t = t, .kernels = block_kernels(), .panels = ceil_div(t->n, WIDE), .depth = whole(ceil_div(t->k, parts))};
+    int64_t layer = job.panels * WIDE * job.depth, layers = CHUNK_BYTES / (layer * (int64_t)sizeof(float));
+    layers = least(layers < 1 ? 1 : layers, parts);
+    Error error = {0};
+    job.packed = scratch_take(&error, (size_t)(layers * layer) * sizeof(float));
+    bool done = job.packed != NULL;
+    for (job.k = 0; done && job.k < t->k; job.k = job.k_end) {
+        job.k_end = least(job.k + layers * job.depth, t->k);
+        cut(&job, ctx ? pool_threads() : 1);
+        done = run_tasks(ctx, ceil_div(job.k_end - job.k, job.depth) * job.panel_groups, pack_task, &job) &&
+               run_tasks(ctx, job.row_groups * job.panel_groups, rows_task, &job) && !atomic_load(&job.failed);
+    }
+    scratch_release(job.packed);
+    return done;
+}
+
+bool product_tile(const ProductTile *tile)
+{
+    return run(NULL, tile);
+}
+
+bool product_shared(TensorContext *ctx, const ProductTile *tile)
+{
+    return run((double)tile->m * (double)tile->n * (double)tile->k < ALONE_WORK ? NULL : ctx, tile);
 }

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Our own product of two f32 matrices, for one thread: a tile of a larger product. */
+/* Our own product of two f32 matrices. The bits of a result do not depend on how its work was spread. */
 #ifndef TESSERA_PRODUCT_H
 #define TESSERA_PRODUCT_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "core.h"
 
 typedef struct ProductTile {
     int64_t m, n, k;
@@ -19,7 +18,11 @@ typedef struct ProductTile {
 
 /* Whether ours is the faster one for products of this size on this processor. */
 bool product_suits(int64_t m, int64_t n, int64_t k);
-/* False when there was no memory to work in. */
+/* How many pieces a product of this size has that threads can share. */
+int64_t product_pieces(int64_t m, int64_t n);
+/* On this thread alone. False when there was no memory to work in. */
 bool product_tile(const ProductTile *tile);
+/* On all threads of the pool. False when there was no memory, too, or on an interrupt, which [ctx] tells of. */
+bool product_shared(TensorContext *ctx, const ProductTile *tile);
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Our product of matrices against plain loops over doubles: both operands straight and turned, with and without bias, sides
-   that are no whole vectors, depths that take several parts, a result inside a wider one; for each set of kernels. */
+   that are no whole vectors, depths that take several parts, a result inside a wider one, added or not, cut and spread over
+   threads with the same bits; for each set of kernels. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,54 @@ static double error_of(const ProductTile *t)
     return worst;
 }
 
+/* Whether a product that is spread over threads has the bits of one that is not, in parts of its rows and columns. */
+static bool same_when_cut(const ProductTile *t, float *again)
+{
+    int64_t rows = t->m / 3, columns = t->n / 2;
+    for (int part = 0; part < 4; part++) {
+        ProductTile some = *t;
+        int64_t row = part & 1 ? rows : 0, column = part & 2 ? columns : 0;
+        some.m = part & 1 ? t->m - rows : rows;
+        some.n = part & 2 ? t->n - columns : columns;
+        some.a += t->a_turned ? row : row * t->a_lead;
+        some.b += t->b_turned ? column * t->b_lead : column;
+        some.bias = t->bias ? t->bias + column : NULL;
+        some.out = again + row * t->out_lead + column;
+        if (some.m > 0 && some.n > 0 && !product_tile(&some))
+            return false;
+    }
+    return memcmp(again, t->out, (size_t)(t->m * t->out_lead) * sizeof(float)) == 0;
+}
+
+static bool same_when_shared(const ProductTile *t, float *again)
+{
+    TensorContext ctx;
+    bool same = true;
+    tensor_context_init(&ctx, NULL);
+    for (int threads = 1; same && threads <= 4; threads++) {
+        ProductTile shared = *t;
+        shared.out = again;
+        pool_set_threads(threads);
+        same = product_shared(&ctx, &shared) && memcmp(again, t->out, (size_t)(t->m * t->out_lead) * sizeof(float)) == 0;
+    }
+    return same;
+}
+
+/* Whether the product was added to what was in [before]. */
+static bool added(const ProductTile *t, const float *before)
+{
+    bool good = true;
+    for (int64_t i = 0; i < t->m; i++)
+        for (int64_t j = 0; j < t->n; j++) {
+            double sum = (double)before[i * t->out_lead + j];
+            for (int64_t k = 0; k < t->k; k++)
+                sum += (double)t->a[t->a_turned ? k * t->a_lead + i : i * t->a_lead + k] *
+                       (double)t->b[t->b_turned ? j * t->b_lead + k : k * t->b_lead + j];
+            good = good && fabs(sum - (double)t->out[i * t->out_lead + j]) / (double)t->k < 1e-6;
+        }
+    return good;
+}
+
 static bool one_size(int64_t m, int64_t n, int64_t k, int layout)
 {
     ProductTile t = {.m = m, .n = n, .k = k, .a_turned = layout & 1, .b_turned = layout & 2, .out_lead = n + GAP};
@@ -48,6 +97,7 @@ static bool one_size(int64_t m, int64_t n, int64_t k, int layout)
     t.b_lead = (t.b_turned ? k : n) + GAP;
     float *a = numbers((m + k) * 2 + t.a_lead * (t.a_turned ? k : m), 1), *b = numbers(t.b_lead * (t.b_turned ? n : k), 2);
     float *bias = numbers(n, 3), *out = numbers(m * t.out_lead, 4);
+    float *again = numbers(m * t.out_lead, 5);
     bool good = a && b && bias && out;
     for (int64_t i = 0; good && i < m * t.out_lead; i++)
         out[i] = 7;
@@ -55,7 +105,16 @@ static bool one_size(int64_t m, int64_t n, int64_t k, int layout)
     t.b = b;
     t.bias = layout & 4 ? bias : NULL;
     t.out = out;
-    good = good && product_tile(&t) && error_of(&t) < 10;
+    good = good && again && product_tile(&t) && error_of(&t) < 10;
+    if (good)
+        memcpy(again, out, (size_t)(m * t.out_lead) * sizeof *again);
+    good = good && same_when_cut(&t, again) && same_when_shared(&t, again);
+    t.bias = NULL;
+    t.add = true;
+    for (int64_t i = 0; good && i < m * t.out_lead; i++)
+        again[i] = out[i];
+    good = good && product_tile(&t) && added(&t, again);
+    free(again);
     free(a);
     free(b);
     free(bias);
@@ -67,7 +126,8 @@ static bool one_size(int64_t m, int64_t n, int64_t k, int layout)
 static bool all_sizes(const char *isa)
 {
     static const int64_t sizes[][3] = {{24, 24, 24}, {14, 32, 16}, {33, 47, 513}, {100, 130, 300}, {1, 1, 1},
-                                       {16, 16, 256}, {29, 17, 257}, {70, 64, 31}, {2, 33, 1000}};
+                                       {16, 16, 256}, {29, 17, 257}, {70, 64, 31}, {2, 33, 1000}, {150, 129, 600},
+                                       {300, 90, 40}, {40, 1100, 270}};
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
