@@ -622,7 +622,7 @@ static void complete_command(Collector *c, Vm *vm, const char *text, size_t leng
         for (int i = 0; i < command_count; i++)
             offer(c, RANK_FIRST, commands[i].name, "command", commands[i].doc);
     }
-    if (names || !command || command->takes == TAKES_NOTHING) return;
+    if (names || !command || command->takes == TAKES_NOTHING || command->takes == TAKES_TEXT) return;
     if (command->takes == TAKES_FILE) complete_path(c, text, argument, cursor, start);
     else if (place->string_open) complete_string(c, vm, text, cursor, place, start);
     else complete_code(c, vm, text, length, place, *start);

@@ -719,13 +719,26 @@ bool vm_call_method(Vm *vm, Value object, const char *name, int n_args, const Va
 
 bool vm_run_proto(Vm *vm, Proto *proto, Value *result)
 {
+    return vm_run_with(vm, proto, 0, NULL, result);
+}
+
+bool vm_run_with(Vm *vm, Proto *proto, int n, const Value *values, Value *result)
+{
     Value made = VALUE_UNDEFINED;
     unsigned opened = 0;
     Value *base = reserve(vm, stack_top(vm), proto->n_registers + 1, &opened);
     if (!base)
         return false;
+    for (int i = 0; i < n; i++)
+        base[i] = value_retain(values[i]);
     proto->refs++;
-    bool fine = push(vm, NULL, proto, base, &made, FRAME_ENTRY | opened) && run_entered(vm);
+    bool pushed = push(vm, NULL, proto, base, &made, FRAME_ENTRY | opened), fine = pushed && run_entered(vm);
+    if (!pushed) {
+        for (int i = 0; i < n; i++)
+            value_set(&base[i], VALUE_UNDEFINED);
+        if (opened)
+            segment_pop(vm);
+    }
     proto_release(proto);
     if (fine)
         *result = made;

@@ -91,7 +91,10 @@ typedef struct ParameterInfo {
     bool has_default, rest, named_rest;
 } ParameterInfo;
 
-typedef struct LocalName { const char *name; int reg; } LocalName;     /* reg below 0: capture -1 - reg */
+/* A variable, while the next instruction lies in from..to-1. reg below 0: capture -1 - reg. */
+typedef struct LocalName { const char *name; int reg; int32_t from, to; } LocalName;
+
+typedef struct Mark { int32_t pc; Span span; } Mark;   /* where a statement begins; of a compound one its head */
 
 typedef struct FieldInfo {
     const char *name;
@@ -124,8 +127,12 @@ typedef struct Proto {
     Handler *handlers;
     OperandName *operands;    /* by pc */
     struct Contract **contracts;
-    int n_names;              /* of variables, for looking at a frame that failed */
+    int n_names;              /* of variables, for looking at a frame */
     LocalName *names;
+    int n_marks;
+    Mark *marks;              /* by pc */
+    struct DebugCode *debug;  /* while a debugger is attached (debug.h); else NULL */
+    struct Proto *next, **link;   /* all of the machine, newest first */
     int entry;                /* first instruction */
     int n_registers, n_params, n_required, n_captures;
     bool simple;              /* no rest parameters */
@@ -140,6 +147,7 @@ typedef struct Proto {
 } Proto;
 
 void proto_release(Proto *proto);
+Code proto_code(const Proto *proto, int pc);   /* the instruction, also where a breakpoint lies on it */
 void proto_disassemble(const Proto *proto, Text *out);
 
 /* Registers that an instruction reads and writes through its range; [visit] gets each. */
@@ -157,6 +165,11 @@ Proto *compile_module(Vm *vm, struct Module *module, Parse *parse, bool *muted);
 
 /* A test's block as a function of the module, likewise. */
 Proto *compile_test(Vm *vm, struct Module *module, Parse *parse, const Node *test);
+
+/* The same for what is typed while a frame is looked at: registers 0..count-1 are its variables, of these [names] (interned),
+   which may be assigned and are handed back at the end. [model], or NULL: of the object in register 0, whose fields it sees. */
+Proto *compile_for_frame(Vm *vm, struct Module *module, Parse *parse, int count, const char *const *names, Proto *model,
+                         bool *muted);
 
 /* ---- contract.c ---- */
 void contract_free(struct Contract *contract);

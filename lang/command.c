@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "debug.h"
 #include "display.h"
 #include "print.h"
 #include "suggest.h"
@@ -286,11 +287,14 @@ EvalStatus command_eval(Session *session, const char *input, const char *text, s
 
 bool command_quit(CommandCall *call)
 {
+    if (console_of(call->session)) return console_quit(call);
     return vm_exit(call->session->vm, 0);
 }
 
 bool command_reset(CommandCall *call)
 {
+    if (console_of(call->session))
+        return vm_fail(call->session->vm, ERROR_value, "", ":quit leaves the debugger first");
     session_reset(call->session);
     return true;
 }

@@ -6,7 +6,7 @@
 
 #include "session.h"
 
-typedef enum CommandTakes { TAKES_NOTHING, TAKES_CODE, TAKES_NAME, TAKES_FILE, TAKES_COMMAND } CommandTakes;
+typedef enum CommandTakes { TAKES_NOTHING, TAKES_CODE, TAKES_NAME, TAKES_FILE, TAKES_TEXT, TAKES_COMMAND } CommandTakes;
 
 typedef struct CommandCall {
     Session *session;

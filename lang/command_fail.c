@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "command.h"
+#include "debug.h"
 
 #define KEEP_FRAMES 40
 #define KEEP_LOCALS 100                       /* a frame */
@@ -15,10 +15,10 @@
 
 /* ---- taking ---- */
 
-static bool is_caught(const Vm *vm)
+bool failure_caught(const Vm *vm)
 {
     if (vm->tensors.error.kind == ERROR_interrupt) return false;
-    for (int i = vm->n_frames - 1; i >= 0; i--) {
+    for (int i = vm->n_frames - 1; i >= vm->floor; i--) {
         const Frame *frame = &vm->frame[i];
         int32_t pc = (int32_t)(frame->pc - frame->proto->code) - 1;
         for (int j = 0; j < frame->proto->n_handlers; j++) {
@@ -46,7 +46,7 @@ static Value moved_value(const Vm *vm, const Frame *frame, const char *name)
 {
     const Proto *proto = frame->proto;
     int32_t pc = (int32_t)(frame->pc - proto->code) - 1;
-    Code w = pc >= 0 ? proto->code[pc] : 0;
+    Code w = pc >= 0 ? proto_code(proto, pc) : 0;
     bool method = pc >= 0 && CODE_OP(w) == CODE_CALL_METHOD;
     if (frame != &vm->frame[vm->n_frames - 1] || pc < 0 ||
         (!method && CODE_OP(w) != CODE_CALL && CODE_OP(w) != CODE_CALL_SITE))
@@ -63,36 +63,37 @@ static Value moved_value(const Vm *vm, const Frame *frame, const char *name)
 
 static void keep_locals(const Vm *vm, const Frame *frame, FailedFrame *kept, int64_t *left)
 {
-    const Proto *proto = frame->proto;
-    int count = proto->n_names < KEEP_LOCALS ? proto->n_names : KEEP_LOCALS;
+    FrameView view;
+    if (!frame_look(frame, &view)) return;
+    int count = view.count < KEEP_LOCALS ? view.count : KEEP_LOCALS;
     kept->local = calloc((size_t)count + 1, sizeof *kept->local);
     for (int i = 0; kept->local && i < count; i++) {
-        const LocalName *name = &proto->names[i];
-        Value v = name->reg >= 0 ? frame->base[name->reg]
-                : frame->function && -1 - name->reg < frame->function->n_values ? frame->function->value[-1 - name->reg]
-                : VALUE_UNDEFINED;
-        if (v.tag == TAG_UNDEFINED && name->reg >= 0) v = moved_value(vm, frame, name->name);
+        const FrameVariable *variable = &view.variable[i];
+        Value v = *variable->slot;
+        if (v.tag == TAG_UNDEFINED && !variable->captured) v = moved_value(vm, frame, variable->name);
         FailedLocal *local = &kept->local[kept->count++];
-        *local = (FailedLocal){.name = name->name};
+        *local = (FailedLocal){.name = variable->name, .captured = variable->captured};
         if (v.tag != TAG_UNDEFINED) keep_value(local, v, left);
     }
+    frame_view_clear(&view);
 }
 
 Failure *failure_take(const Vm *vm)
 {
-    int count = vm->n_frames < KEEP_FRAMES ? vm->n_frames : KEEP_FRAMES;
+    int frames = vm->n_frames - vm->floor, count = frames < KEEP_FRAMES ? frames : KEEP_FRAMES;
     int64_t left = KEEP_BYTES;
-    if (count == 0 || vm->exiting || is_caught(vm)) return NULL;
+    if (count == 0 || vm->exiting || failure_caught(vm)) return NULL;
     Failure *failure = calloc(1, sizeof *failure + (size_t)count * sizeof *failure->frame);
     if (!failure) return NULL;
     failure->count = count;
-    failure->left_out = vm->n_frames - count;
+    failure->left_out = frames - count;
     for (int i = 0; i < count; i++) {
         const Frame *frame = &vm->frame[vm->n_frames - 1 - i];
         const Proto *proto = frame->proto;
         int32_t pc = (int32_t)(frame->pc - proto->code) - 1;
         FailedFrame *kept = &failure->frame[i];
         kept->source = source_retain(proto->source);
+        kept->module = proto->module;
         kept->span = pc >= 0 && pc < proto->n_code ? proto->spans[pc] : proto->span;
         kept->function = proto->name;
         keep_locals(vm, frame, kept, &left);
@@ -173,6 +174,7 @@ static bool move(CommandCall *call, int by)
 {
     Session *session = call->session;
     Text out = {0};
+    if (console_of(session)) return console_move(call, by);
     if (!has_failed(session)) return false;
     int to = session->failed_at + by;
     if (to < 0) return vm_fail(session->vm, ERROR_value, "", "this is the innermost frame");
@@ -246,6 +248,7 @@ bool command_locals(CommandCall *call)
 {
     Session *session = call->session;
     Text out = {0};
+    if (console_of(session)) return console_locals(call);
     if (!has_failed(session)) return false;
     const FailedFrame *frame = &session->failure->frame[session->failed_at];
     if (*call->argument) return show_local(call, frame);

@@ -95,11 +95,12 @@ static bool lend_globals(Graph *graph, const Proto *proto, int depth)
     bool fine = true;
     if (proto->module != module || depth > GRAPH_DEPTH) return true;
     for (int pc = 0; fine && pc < proto->n_code; pc++) {
-        Opcode op = CODE_OP(proto->code[pc]);
+        const Code w = proto_code(proto, pc);
+        Opcode op = CODE_OP(w);
         if (op == CODE_GET_GLOBAL || op == CODE_GET_CALLEE || op == CODE_GET_VARIABLE)
-            fine = lend_slot(graph, &module->slot[CODE_WIDE(proto->code[pc])], depth);
+            fine = lend_slot(graph, &module->slot[CODE_WIDE(w)], depth);
         else if (op == CODE_LATE_CAPTURE || op == CODE_CALLEE_CAPTURE || op == CODE_CALLEE_LOCAL)
-            fine = lend_slot(graph, &module->slot[CODE_C(proto->code[pc])], depth);
+            fine = lend_slot(graph, &module->slot[CODE_C(w)], depth);
     }
     for (int i = 0; fine && i < proto->n_protos; i++) fine = lend_globals(graph, proto->protos[i], depth + 1);
     return fine;

@@ -3,6 +3,7 @@
    The tree is walked by compile_expr.c, compile_call.c, compile_statement.c and compile_model.c.
    Invariant: after an error the walk goes on, so that all errors of a text are found; no code comes of it then. */
 #include "compile.h"
+#include "debug.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -157,6 +158,33 @@ void note_operand(Fn *fn, int32_t pc, int input, const Node *node)
     p->operands[p->n_operands++] = (OperandName){.pc = pc, .input = (int16_t)input, .span = node->span};
 }
 
+static Span head_of(const Node *node)
+{
+    Span span = node->span;
+    switch (node->kind) {
+    case NODE_IF: span.end = node->branch.condition->span.end; break;
+    case NODE_WHILE: span.end = node->loop.clause.condition->span.end; break;
+    case NODE_FOR: span.end = node->loop.clause.iterable->span.end; break;
+    case NODE_TRY: span.end = node->attempt.body->span.start; break;
+    default: break;
+    }
+    return span;
+}
+
+/* Not declarations: whoever wants to stop there means their bodies. Of two at the same place the first makes no code. */
+void mark_statement(Fn *fn, const Node *node)
+{
+    Proto *p = fn->proto;
+    while (node->kind == NODE_EXPR)
+        node = node->unary.child;
+    if (node->kind == NODE_BLOCK || node->kind == NODE_FN || node->kind == NODE_MODEL || node->kind == NODE_TEST ||
+        !array_grow(fn->c, (void **)&p->marks, &fn->mark_room, p->n_marks, sizeof *p->marks))
+        return;
+    if (p->n_marks && p->marks[p->n_marks - 1].pc == p->n_code)
+        p->n_marks--;
+    p->marks[p->n_marks++] = (Mark){p->n_code, head_of(node)};
+}
+
 /* ---- jumps ---- */
 
 void jump_to(Fn *fn, Jumps *jumps, Opcode op, int a, Span span)
@@ -265,15 +293,17 @@ Fn *fn_open(Compiler *c, Fn *up, Fn *fn, FnKind kind, const char *name, Span spa
 static void note_names(Fn *fn)
 {
     Proto *p = fn->proto;
-    p->names = calloc((size_t)(fn->n_bindings + p->n_captures) + 1, sizeof *p->names);
-    if (!p->names) {
+    size_t count = (size_t)(p->n_names + fn->n_bindings + p->n_captures) + 1;
+    LocalName *names = realloc(p->names, count * sizeof *names);
+    if (!names) {
         fn->c->failed = true;
         return;
     }
+    p->names = names;
     for (int i = 0; i < fn->n_bindings; i++)
-        p->names[p->n_names++] = (LocalName){fn->binding[i].name, fn->binding[i].reg};
+        p->names[p->n_names++] = (LocalName){fn->binding[i].name, fn->binding[i].reg, 0, INT32_MAX};
     for (int i = 0; i < p->n_captures; i++)
-        p->names[p->n_names++] = (LocalName){fn->capture[i].name, -1 - i};
+        p->names[p->n_names++] = (LocalName){fn->capture[i].name, -1 - i, 0, INT32_MAX};
 }
 
 /* At the prompt a function's variables can be looked at after an error (:locals): those that are written once, as
@@ -305,6 +335,17 @@ static void pin_for_inspection(const Fn *fn, bool *pinned)
     free(writes);
 }
 
+static void proto_link(Vm *vm, Proto *p)
+{
+    p->next = vm->protos;
+    p->link = &vm->protos;
+    if (p->next)
+        p->next->link = &p->next;
+    vm->protos = p;
+    if (vm->debugger)
+        debug_adopt(vm->debugger, p);
+}
+
 Proto *fn_close(Fn *fn)
 {
     Proto *p = fn->proto;
@@ -315,9 +356,13 @@ Proto *fn_close(Fn *fn)
         pinned[0] = p->has_self;
         for (int i = 0; i < p->n_contracts; i++)
             contract_pin(p->contracts[i], pinned);
+        for (int i = 0; i < fn->n_kept; i++)
+            pinned[i] = true;
         pin_for_inspection(fn, pinned);
         done = liveness_run(p, pinned);
     }
+    if (done)
+        proto_link(fn->c->vm, p);
     fn->c->failed = fn->c->failed || (!done && !fn->c->parse->errors);
     free(pinned);
     free(fn->binding);
@@ -386,6 +431,7 @@ static void leave_with(Fn *fn, Node *node, Span span)
     }
     if (node->kind == NODE_IF && node->branch.otherwise) {
         Jumps otherwise = {0};
+        mark_statement(fn, node);
         condition(fn, node->branch.condition, false, &otherwise);
         Flow before = fn->flow;
         leave_with(fn, node->branch.then, span);
@@ -394,6 +440,8 @@ static void leave_with(Fn *fn, Node *node, Span span)
         leave_with(fn, node->branch.otherwise, span);
         return;
     }
+    if (node->kind == NODE_NAME)
+        mark_statement(fn, node);
     int mark = fn->top, r = node->kind == NODE_NAME ? expr(fn, node, -1) : temp(fn);
     if (node->kind != NODE_NAME)
         statement(fn, node, r);
@@ -498,32 +546,72 @@ Proto *compile_function(Fn *up, const Function *function, FnKind kind, const cha
     return fn_close(&fn);
 }
 
-Proto *compile_module(Vm *vm, Module *module, Parse *parse, bool *muted)
+/* The statements of a text; the last one's value goes to [value]. */
+static void module_body(Fn *fn, int value, bool *muted)
 {
-    Compiler compiler = {.vm = vm, .module = module, .parse = parse, .last_error = &parse->errors};
-    while (*compiler.last_error)
-        compiler.last_error = &(*compiler.last_error)->next;
-    Fn fn;
-    Span all = {0, parse->source->length};
-    *muted = true;
-    if (!fn_open(&compiler, NULL, &fn, FN_MODULE, "", all))
-        return NULL;
-    int value = temp(&fn);
-    load_fixed(&fn, value, 0, all);
-    for (int i = 0; i < parse->statements.count; i++) {
-        Node *node = parse->statements.at[i];
-        bool last = i == parse->statements.count - 1;
+    const NodeList *list = &fn->c->parse->statements;
+    load_fixed(fn, value, 0, fn->proto->span);
+    for (int i = 0; i < list->count; i++) {
+        Node *node = list->at[i];
+        bool last = i == list->count - 1;
         if (node->kind == NODE_TEST)    /* compiled and run by `tessera test` only */
             continue;
-        statement(&fn, node, last ? value : -1);
-        fn.flow.dead = false;
+        statement(fn, node, last ? value : -1);
+        fn->flow.dead = false;
         if (last) {
             bool shown = node->kind == NODE_EXPR || node->kind == NODE_IF || node->kind == NODE_TRY ||
                          node->kind == NODE_BLOCK;
             *muted = !shown || (node->kind == NODE_EXPR && node->unary.muted);
         }
     }
+}
+
+static Fn *module_open(Compiler *c, Fn *fn, bool *muted)
+{
+    while (*c->last_error)
+        c->last_error = &(*c->last_error)->next;
+    *muted = true;
+    return fn_open(c, NULL, fn, FN_MODULE, "", (Span){0, c->parse->source->length});
+}
+
+Proto *compile_module(Vm *vm, Module *module, Parse *parse, bool *muted)
+{
+    Compiler compiler = {.vm = vm, .module = module, .parse = parse, .last_error = &parse->errors};
+    Fn fn;
+    if (!module_open(&compiler, &fn, muted))
+        return NULL;
+    int value = temp(&fn);
+    module_body(&fn, value, muted);
+    emit3(&fn, CODE_RETURN, value, 0, 0, fn.proto->span);
+    return debug_compiled(vm, fn_close(&fn));
+}
+
+/* What was assigned before an error is handed back, too. */
+Proto *compile_for_frame(Vm *vm, Module *module, Parse *parse, int count, const char *const *names, Proto *model,
+                         bool *muted)
+{
+    Compiler compiler = {.vm = vm, .module = module, .parse = parse, .last_error = &parse->errors};
+    Fn fn;
+    Context guard;
+    if (!module_open(&compiler, &fn, muted))
+        return NULL;
+    Span all = fn.proto->span;
+    for (int i = 0; i < count; i++)
+        bind(&fn, names[i], i, true);
+    memset(fn.flow.maybe, 255, sizeof fn.flow.maybe);
+    fn.model = model;
+    fn.n_locals = fn.n_kept = fn.top = fn.proto->n_registers = count;
+    int value = temp(&fn);
+    context_open(&fn, &guard, HANDLER_FINALLY, NULL, 0);
+    module_body(&fn, value, muted);
+    fn.context = NULL;
+    emit3(&fn, CODE_HAND_BACK, 0, count, 0, all);
     emit3(&fn, CODE_RETURN, value, 0, 0, all);
+    context_close(&fn, &guard, fn.proto->n_code);
+    int error = temp(&fn);
+    emit3(&fn, CODE_CATCH, error, 0, 0, all);
+    emit3(&fn, CODE_HAND_BACK, 0, count, 0, all);
+    emit3(&fn, CODE_RETHROW, error, 0, 0, all);
     return fn_close(&fn);
 }
 
@@ -537,5 +625,5 @@ Proto *compile_test(Vm *vm, Module *module, Parse *parse, const Node *test)
     Proto *proto = compile_function(&fn, &function, FN_NAMED, NULL, NULL), *around = fn_close(&fn);
     if (around)
         proto_release(around);
-    return proto;
+    return debug_compiled(vm, proto);
 }

@@ -18,7 +18,7 @@ typedef struct Flow {         /* which locals (by register, below 512) are assig
 
 typedef struct Jumps { int32_t *at; int count, room; } Jumps;
 
-typedef struct Binding { const char *name; int reg; bool tracked, is_function; } Binding;
+typedef struct Binding { const char *name; int reg; int32_t from; bool tracked, is_function; } Binding;
 typedef struct Capture { const char *name; bool late; uint32_t slot; } Capture;
 
 typedef struct Context {      /* what a jump out of a region must do: a finally, an iterator; or a catch */
@@ -54,12 +54,13 @@ typedef struct Fn {
     const char *own_name;     /* of a nested fn, else NULL */
     Proto *proto;
     int code_room, constant_room, proto_room, site_room, index_room, path_room, template_room, handler_room,
-        operand_room, contract_room;
+        operand_room, contract_room, mark_room, name_room;
     Binding *binding;
     int n_bindings, binding_room;
     Capture *capture;
     int capture_room;
     int n_locals;             /* registers of parameters and locals */
+    int n_kept;               /* the first ones, that keep their values to the end */
     int top;
     Flow flow;
     bool needs_clear;         /* some local may be read before it is assigned: CLEAR at entry */
@@ -93,6 +94,7 @@ int constant_text(Fn *fn, const char *text, size_t length);
 int new_site(Fn *fn, const char *name, Span span);                     /* index, -1 when memory is out */
 /* The value of [node], just compiled to [reg], goes to an elementwise op and nowhere else: it may be put off. */
 void may_defer(Fn *fn, const Node *node, int reg);
+void mark_statement(Fn *fn, const Node *node);                         /* begins here: where a debugger can stop */
 void note_operand(Fn *fn, int32_t pc, int input, const Node *node);
 void jump_to(Fn *fn, Jumps *jumps, Opcode op, int a, Span span);       /* emits a jump to be patched */
 void jumps_patch(Fn *fn, Jumps *jumps, int32_t target);                /* and frees the list */
@@ -117,6 +119,7 @@ typedef enum NameKind { NAME_LOCAL, NAME_FIELD, NAME_CAPTURE, NAME_LATE, NAME_GL
 typedef struct NameRef { NameKind kind; int reg; int index; uint32_t slot; bool tracked, is_function; } NameRef;
 NameRef resolve(Fn *fn, const char *name, Span span);
 Binding *bind(Fn *fn, const char *name, int reg, bool tracked);
+void unbind(Fn *fn, int count);        /* all but the first [count], whose scope ends here */
 /* Whether the name is that of the object inside a model, which nothing else may bear: an error that says so. */
 bool refuse_self(Fn *fn, const char *name, Span span);
 void collect_locals(Fn *fn, Node *body);                               /* binds every name that [body] assigns */

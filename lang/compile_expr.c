@@ -508,6 +508,17 @@ static int collection(Fn *fn, Node *node, int want)
 
 typedef struct Comprehension { Node *node; int clause, to; } Comprehension;
 
+/* An element on a line of its own is like a loop's body. */
+static void mark_element(Fn *fn, const Node *element)
+{
+    const Proto *p = fn->proto;
+    const char *text = fn->c->parse->source->text;
+    const Mark *last = p->n_marks ? &p->marks[p->n_marks - 1] : NULL;
+    if (last && last->span.start < element->span.start &&
+        memchr(text + last->span.start, '\n', element->span.start - last->span.start))
+        mark_statement(fn, element);
+}
+
 static void comprehension_body(Fn *fn, void *to)
 {
     Comprehension *state = to;
@@ -521,6 +532,7 @@ static void comprehension_body(Fn *fn, void *to)
         Comprehension inner = {node, state->clause + 1, state->to};
         for_loop(fn, &node->comprehension.clauses[inner.clause], comprehension_body, &inner, NULL, node->span);
     } else if (node->comprehension.key) {
+        mark_element(fn, node->comprehension.key);
         int pair = temps(fn, 2), work = fn->top;
         expr(fn, node->comprehension.key, pair);
         fn->top = work;
@@ -528,6 +540,7 @@ static void comprehension_body(Fn *fn, void *to)
         emit3(fn, CODE_PUT, state->to, pair, pair + 1, node->comprehension.element->span);
     } else {
         Node *element = node->comprehension.element;
+        mark_element(fn, element);
         emit3(fn, CODE_PUSH, state->to, expr(fn, element, -1), 0, element->span);
     }
     fn->top = mark;
@@ -540,7 +553,7 @@ static int comprehension(Fn *fn, Node *node, int want)
     emit3(fn, node->comprehension.key ? CODE_MAP : CODE_LIST, to, 0, 0, node->span);
     Comprehension state = {node, 0, to};
     for_loop(fn, &node->comprehension.clauses[0], comprehension_body, &state, NULL, node->span);
-    fn->n_bindings = n_bindings;
+    unbind(fn, n_bindings);
     fn->top = want >= 0 ? mark : mark + 1;
     return settle(fn, to, want, node->span);
 }

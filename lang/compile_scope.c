@@ -12,8 +12,20 @@ Binding *bind(Fn *fn, const char *name, int reg, bool tracked)
     if (!array_grow(fn->c, (void **)&fn->binding, &fn->binding_room, fn->n_bindings, sizeof *fn->binding))
         return NULL;
     Binding *binding = &fn->binding[fn->n_bindings++];
-    *binding = (Binding){.name = name, .reg = reg, .tracked = tracked};
+    *binding = (Binding){.name = name, .reg = reg, .from = fn->proto->n_code, .tracked = tracked};
     return binding;
+}
+
+void unbind(Fn *fn, int count)
+{
+    Proto *p = fn->proto;
+    for (int i = count; i < fn->n_bindings; i++) {
+        const Binding *binding = &fn->binding[i];
+        if (!array_grow(fn->c, (void **)&p->names, &fn->name_room, p->n_names, sizeof *p->names))
+            break;
+        p->names[p->n_names++] = (LocalName){binding->name, binding->reg, binding->from, p->n_code};
+    }
+    fn->n_bindings = count;
 }
 
 bool refuse_self(Fn *fn, const char *name, Span span)
@@ -289,7 +301,7 @@ NameRef resolve(Fn *fn, const char *name, Span span)
                              .is_function = fn->binding[i].is_function};
     if (fn->own_name == name)
         return (NameRef){.kind = NAME_OWN};
-    int field = fn->model && (fn->kind == FN_METHOD || fn->kind == FN_CONSTRUCTOR) ? model_field(fn->model, name) : -1;
+    int field = fn->model && fn->kind != FN_LAMBDA ? model_field(fn->model, name) : -1;
     if (field >= 0)
         return (NameRef){.kind = NAME_FIELD, .reg = 0, .index = field};
     if (fn->kind != FN_LAMBDA || !fn->up)

@@ -504,7 +504,7 @@ static void catch_part(Fn *fn, Node *node, int want)
     if (node->attempt.name && !refuse_self(fn, node->attempt.name, node->span))
         bind(fn, compile_name(fn->c, node->attempt.name), error, false);
     block(fn, node->attempt.handler, want);
-    fn->n_bindings = n_bindings;
+    unbind(fn, n_bindings);
     fn->top = mark;
     jumps_patch(fn, &end, fn->proto->n_code);
     flow_join(&fn->flow, &after);
@@ -647,6 +647,7 @@ static void plain_statement(Fn *fn, Node *node)
 
 void statement(Fn *fn, Node *node, int want)
 {
+    mark_statement(fn, node);
     switch (node->kind) {
     case NODE_EXPR:
     case NODE_IF:

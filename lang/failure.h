@@ -7,6 +7,7 @@
 
 typedef struct FailedLocal {
     const char *name;
+    bool captured;
     Value value;              /* UNDEFINED: none yet, none any more, or too large to keep */
     char type[64];            /* of a value that is not kept; or "" */
 } FailedLocal;
@@ -14,6 +15,7 @@ typedef struct FailedLocal {
 typedef struct FailedFrame {
     Source *source;
     Span span;                /* what it was doing */
+    struct Module *module;
     const char *function;
     int count;
     FailedLocal *local;
@@ -27,6 +29,7 @@ typedef struct Failure {
 
 /* The machine's frames as they are now; NULL where none are open, something will catch the error, or memory is out. */
 Failure *failure_take(const Vm *vm);
+bool failure_caught(const Vm *vm);            /* the error under way, by code of the language */
 void failure_free(Failure *failure);
 
 #endif

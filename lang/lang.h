@@ -54,6 +54,18 @@ typedef struct CommMessage {
     const CommBuffer *buffer;
 } CommMessage;
 
+typedef struct DebugStop DebugStop;
+
+/* How to go on after a stop of the debugger (below). */
+typedef enum DebugAction {
+    DEBUG_CONTINUE,
+    DEBUG_STEP_IN,             /* to the next statement, in what is called too */
+    DEBUG_STEP_OVER,           /* to the next statement of this function or of who called it */
+    DEBUG_STEP_OUT,            /* to where this function was called from */
+    DEBUG_TERMINATE,           /* ends the evaluation as an interrupt does */
+    DEBUG_ASK                  /* the session asks at its own prompt, through [input] */
+} DebugAction;
+
 typedef struct SessionConfig {
     void *user;                                                            /* passed to every callback */
     void (*output)(void *user, OutputStream stream, const char *text, size_t length);
@@ -73,6 +85,8 @@ typedef struct SessionConfig {
     void (*comm)(void *user, const CommMessage *message);                  /* to the page; NULL: there is none */
     void (*serve)(void *user);                                             /* after session_request; may be NULL */
     void (*visit)(void *user);                                             /* after session_request_visit; may be NULL */
+    /* The debugger stopped, on the session's own thread; NULL: DEBUG_ASK. */
+    DebugAction (*stopped)(void *user, const DebugStop *stop);
     const char *library;                                                   /* read library sources from here; NULL: embedded */
     int width;                                                             /* columns for tables; 0: 80 */
     bool color;
@@ -185,6 +199,97 @@ typedef void CheckReport(void *user, const CheckFinding *finding);
    Nothing is run, and the session is as before. False: memory is out. */
 bool session_check(Session *session, const char *path, const char *text, size_t length, CheckReport *report,
                    void *user);
+
+/* ---- the debugger ----
+   Until it is attached it costs nothing. From then on breakpoints hold in all code, that of earlier inputs too, and
+   variables keep their values to the end of their function. All calls but session_debug_pause are for the session's own
+   thread: between evaluations, in config.serve, and in config.stopped, where alone there are frames. Strings in results
+   are malloc'ed and freed by the _clear function; a call that answers EvalStatus fills *result, the error rendered. */
+bool session_debug_attach(Session *session, bool attached);    /* false: memory is out; detaching forgets breakpoints */
+bool session_debug_attached(const Session *session);
+bool session_debug_stopped(const Session *session);
+void session_debug_just_my_code(Session *session, bool just);  /* steps pass over library code; true at first */
+
+typedef struct DebugBreakpoint {
+    int line;                  /* asked for, 1 first */
+    const char *condition;     /* an expression in the frame, or NULL; so below */
+    const char *hit_condition; /* "3" stops the third time and later; "== 3", "> 3", "< 3", ">= 3", "<= 3", "% 3" */
+    const char *log_message;   /* put out instead of stopping; {expression} stands for its value */
+    /* answered: */
+    int id;                    /* the same as before for the same line of the same source */
+    int verified;              /* the line where it stops: of the first statement at or after [line]; 0: see [message] */
+    char message[256];         /* "" when verified */
+} DebugBreakpoint;
+/* Takes the place of what was set for this source before. [source]: a name as frames tell it, or a path, also of what is
+   not read yet. [text], or NULL: what it will be, for telling lines; else loaded code or the file tells. */
+bool session_debug_set_breakpoints(Session *session, const char *source, const char *text, size_t length, int count,
+                                   DebugBreakpoint *breakpoint);
+/* The same for functions: stops at the first statement of any that is called so. */
+bool session_debug_set_functions(Session *session, int count, const char *const *names, DebugBreakpoint *breakpoint);
+/* Every breakpoint, in the order of their numbers; [source] NULL: of a function, then [function]. Kept until one is set. */
+typedef struct DebugPlace { const char *source, *function; const DebugBreakpoint *breakpoint; } DebugPlace;
+const DebugPlace *session_debug_breakpoints(Session *session, int *count);
+
+typedef enum DebugErrors { DEBUG_ERRORS_NONE, DEBUG_ERRORS_UNCAUGHT, DEBUG_ERRORS_ALL } DebugErrors;
+void session_debug_break_on_errors(Session *session, DebugErrors which);
+void session_debug_stop_at_entry(Session *session);            /* at the first statement of the user's that runs next */
+void session_debug_pause(Session *session);                    /* from any thread or a signal handler: at the next statement */
+
+typedef enum DebugReason { DEBUG_AT_ENTRY, DEBUG_AT_STEP, DEBUG_AT_BREAKPOINT, DEBUG_AT_PAUSE, DEBUG_AT_ERROR } DebugReason;
+struct DebugStop {
+    DebugReason reason;
+    const char *description;   /* one line: "breakpoint 2", "value error: …" */
+    int n_breakpoints;         /* that were hit here */
+    const int *breakpoint;     /* their ids */
+    bool function;             /* one of them was set for a function */
+    const char *error_kind, *error_message, *error;   /* DEBUG_AT_ERROR: as in EvalResult; else NULL */
+    bool caught;               /* something will catch the error */
+};
+
+typedef struct DebugFrame {
+    const char *function;      /* "" code outside functions, NULL a lambda */
+    const char *source;
+    int line, column, end_line, end_column;   /* 1 first, in codepoints, the end excluded */
+    bool library;              /* not the user's code */
+} DebugFrame;
+int session_debug_depth(const Session *session);               /* frames there are, 0 unless stopped */
+bool session_debug_frame(Session *session, int frame, DebugFrame *out);   /* 0: innermost; false: there is none */
+/* The text of a source by its name, of the latest of that name; NULL: unknown. */
+const char *session_debug_source(Session *session, const char *name, size_t *length);
+
+/* Values as a tree that is opened piece by piece. References hold until the evaluation goes on or ends. */
+typedef enum DebugKind { DEBUG_PLAIN, DEBUG_LOCAL, DEBUG_CAPTURED, DEBUG_FIELD, DEBUG_PARAM, DEBUG_BUFFER, DEBUG_GLOBAL,
+                         DEBUG_FUNCTION, DEBUG_GROUP } DebugKind;
+typedef struct DebugVariable {
+    char *name;
+    char *value;               /* one short line */
+    char *type;                /* "f32[32, 784]", "list of 3", "Linear" */
+    char *expression;          /* that gives it in its frame, to be evaluated or assigned to; NULL: none */
+    DebugKind kind;
+    int reference;             /* for session_debug_variables; 0: nothing inside */
+    long long named, indexed;  /* how many are inside */
+} DebugVariable;
+typedef struct DebugVariables { int count; DebugVariable *at; } DebugVariables;
+void debug_variables_clear(DebugVariables *variables);
+/* Locals, captured, fields and globals of a frame; scopes that would be empty are left out. */
+bool session_debug_scopes(Session *session, int frame, DebugVariables *out);
+/* The session's own variables, also when nothing is stopped. */
+bool session_debug_globals(Session *session, DebugVariables *out);
+typedef enum DebugFilter { DEBUG_ALL, DEBUG_NAMED, DEBUG_INDEXED } DebugFilter;
+/* What is inside, [count] from [start] on; count 0: all, in groups that can be opened where there are very many. */
+bool session_debug_variables(Session *session, int reference, DebugFilter filter, long long start, long long count,
+                             DebugVariables *out);
+
+/* Evaluates a text where the frame stands (-1: as an input of the session): it reads and assigns the frame's variables,
+   other names that it assigns become the module's. Breakpoints in what it calls do not stop. *result has the value in
+   all forms of the session; *out (may be NULL) what a tree shows of it, with count 0 where it has no value. */
+EvalStatus session_debug_evaluate(Session *session, int frame, const char *text, size_t length, DebugVariables *out,
+                                  EvalResult *result);
+/* Assigns the value of [text] to an entry of session_debug_variables, and shows what it is then. */
+EvalStatus session_debug_set(Session *session, int reference, const char *name, const char *text, size_t length,
+                             DebugVariables *out, EvalResult *result);
+/* A frame's variable becomes a variable of the session. */
+EvalStatus session_debug_copy(Session *session, int frame, const char *from, const char *to, EvalResult *result);
 
 /* An optional part for front ends, such as "repl": its entry `tessera_module_NAME`; NULL with a malloc'ed *error. */
 void *session_open_module(const char *name, char **error);

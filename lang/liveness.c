@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "debug.h"
 #include "machine.h"
 
 #define NO OPERAND_NO
@@ -262,6 +263,10 @@ void proto_release(Proto *p)
 {
     if (!p || --p->refs > 0)
         return;
+    if (p->link)
+        *p->link = p->next;
+    if (p->next)
+        p->next->link = p->link;
     free_tables(p);
     source_release(p->source);
     free(p->signature);
@@ -279,6 +284,8 @@ void proto_release(Proto *p)
     free(p->operands);
     free(p->contracts);
     free(p->names);
+    free(p->marks);
+    free(p->debug);
     free(p->params);
     free(p->fields);
     free(p);
@@ -322,12 +329,18 @@ static void operand_text(const Proto *proto, int pc, Code w, int i, Text *out)
     }
 }
 
+Code proto_code(const Proto *proto, int pc)
+{
+    Code w = proto->code[pc];
+    return CODE_OP(w) == CODE_BREAK && proto->debug ? (w & ~(Code)255) | (proto->debug->original[pc] & 255) : w;
+}
+
 void proto_disassemble(const Proto *proto, Text *out)
 {
     text_format(out, "%s: %d registers, %d parameters\n", proto->name && *proto->name ? proto->name : "code",
                 proto->n_registers, proto->n_params);
     for (int pc = proto->entry; pc < proto->n_code; pc++) {
-        Code w = proto->code[pc];
+        Code w = proto_code(proto, pc);
         text_format(out, "%5d  %-16s", pc, opcode_info[CODE_OP(w)].name);
         for (int i = 0; i < 3; i++)
             operand_text(proto, pc, w, i, out);

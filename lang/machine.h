@@ -72,8 +72,8 @@ typedef struct Frame {
 
 typedef struct Segment { struct Segment *below; Value *end; Value at[]; } Segment;
 
-/* What others ask of the loop, besides FLAG_… of tensor.h: a look by config.visit. */
-enum { FLAG_VISIT = 4 };
+/* What others ask of the loop, besides FLAG_… of tensor.h: a look by config.visit; a stop of the debugger. */
+enum { FLAG_VISIT = 4, FLAG_PAUSE = 8 };
 
 #define MAX_FRAMES 100000
 #define MAX_C_DEPTH 1000
@@ -83,6 +83,7 @@ struct Vm {
     atomic_uint flags;        /* FLAG_… of tensor.h */
     Frame *frame;             /* frame[0..n_frames) of MAX_FRAMES: they never move */
     int n_frames;
+    int floor;                /* of these, those below wait for what runs in their midst */
     Segment *segment, *spare;
     int c_depth;
     int n_loading;            /* modules whose code runs */
@@ -94,6 +95,8 @@ struct Vm {
     bool keeps_failures;      /* the frames of an error that nothing catches are kept … */
     struct Failure *failure;  /* … here, until the session takes them */
     char operand_name[ERROR_MAX_OPERANDS][32];
+    Proto *protos;            /* all, newest first */
+    struct Debugger *debugger;    /* while one is attached (debug.h) */
     struct Names *names;
     Module *modules;          /* all, newest first */
     Module *main;
@@ -117,6 +120,7 @@ bool vm_run(Vm *vm);
 Vm *vm_new(struct Session *session);
 void vm_free(Vm *vm);
 bool vm_run_proto(Vm *vm, Proto *proto, Value *result);                /* a module's code */
+bool vm_run_with(Vm *vm, Proto *proto, int n, const Value *values, Value *result);     /* with its first registers */
 bool value_callable(Value v);
 void frame_pop(Vm *vm);                                                /* releases its registers */
 /* Calls r[0] of a window: arguments at [args], which are taken. *entered: a frame was pushed that will fill *result;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "failure.h"
+#include "debug.h"
 #include "machine.h"
 #include "suggest.h"
 
@@ -34,7 +34,9 @@ bool vm_exit(Vm *vm, int code)
 
 bool vm_safe_point(Vm *vm)
 {
-    if (atomic_load_explicit(&vm->flags, memory_order_relaxed) & FLAG_VISIT) session_visit(vm->session);
+    unsigned asked = atomic_load_explicit(&vm->flags, memory_order_relaxed);
+    if (asked & FLAG_VISIT) session_visit(vm->session);
+    if (asked & FLAG_PAUSE) debug_safe_point(vm);
     if (!tensor_interrupted(&vm->tensors)) return true;
     error_clear(&vm->tensors.error);
     return vm_fail(vm, ERROR_interrupt, "", "interrupted");
@@ -50,7 +52,7 @@ static void name_operands(Vm *vm, const Frame *frame)
     if (error->kind == ERROR_gradient)       /* found on the way back, when the op's own site is long left */
         return;
     /* in nn.f(x) the module is no operand */
-    Code w = pc >= 0 ? proto->code[pc] : 0;
+    Code w = pc >= 0 ? proto_code(proto, pc) : 0;
     int shift = pc >= 0 && CODE_OP(w) == CODE_CALL_METHOD && proto->sites[CODE_C(w)].of_module;
     for (int i = 0; i < proto->n_operands; i++) {
         const OperandName *operand = &proto->operands[i];
@@ -68,7 +70,7 @@ static void name_operands(Vm *vm, const Frame *frame)
 static void trace_frames(Vm *vm)
 {
     memset(vm->operand_name, 0, sizeof vm->operand_name);
-    for (int i = vm->n_frames - 1; i >= 0; i--) {
+    for (int i = vm->n_frames - 1; i >= vm->floor; i--) {
         const Frame *frame = &vm->frame[i];
         const Proto *proto = frame->proto;
         int32_t pc = (int32_t)(frame->pc - proto->code) - 1;
@@ -104,6 +106,7 @@ void vm_trace(Vm *vm)
         hint_path(vm);
         if (vm->keeps_failures)
             keep_frames(vm);
+        debug_raised(vm);
     }
 }
 

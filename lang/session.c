@@ -10,10 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "command.h"
+#include "debug.h"
 #include "display.h"
 #include "embedded.h"
-#include "failure.h"
 #include "suggest.h"
 #include "suspend.h"
 
@@ -73,6 +72,7 @@ void session_free(Session *session)
 {
     if (!session)
         return;
+    debug_free(session->vm->debugger);
     session_forget_failure(session);
     records_clear(&session->records);
     forget_loaded(session);
@@ -115,7 +115,12 @@ void session_reset(Session *session)
 
 long long session_live_objects(void) { return (long long)value_live_objects(); }
 long long session_live_bytes(void) { return (long long)value_live_bytes(); }
-void session_interrupt(Session *session) { atomic_fetch_or(&session->vm->flags, FLAG_INTERRUPT); }
+void session_interrupt(Session *session)
+{
+    bool pauses = atomic_exchange(&session->interrupt_pauses, false);     /* a second one does not wait for a statement */
+    atomic_fetch_or(&session->vm->flags, pauses ? FLAG_PAUSE : FLAG_INTERRUPT);
+}
+
 void session_request(Session *session) { atomic_fetch_or(&session->vm->flags, FLAG_REQUEST); }
 void session_request_visit(Session *session) { atomic_fetch_or(&session->vm->flags, FLAG_VISIT); }
 bool session_may_visit(const Session *session) { return !session->serving && vm_may_visit(session->vm); }
@@ -294,6 +299,8 @@ static void begin_alone(Session *session, EvalMode mode, EvalResult *result)
 {
     begin_evaluation(session, mode, result);
     atomic_fetch_and(&session->vm->flags, ~(unsigned)FLAG_INTERRUPT);
+    if (session->vm->debugger)
+        debug_begin(session->vm->debugger);
 }
 
 static EvalStatus eval(Session *session, const char *name, const char *text, size_t length, EvalMode mode,

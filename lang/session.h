@@ -21,6 +21,7 @@ struct Session {
     char *library;
     char *(*input)(void *user, const char *prompt, bool secret);   /* the front end's, also while it may not be asked */
     Vm *vm;
+    atomic_bool interrupt_pauses;     /* while :debug runs code: it stops in the debugger */
     pthread_t thread;         /* that evaluates */
     Option *option;           /* --name value of the script that runs */
     int n_options;

@@ -29,7 +29,7 @@ void vm_suspend(Vm *vm, Suspended *kept)
     Value *last = last_value(vm);
     *kept = (Suspended){
         .tensors = vm->tensors, .training = vm->training, .exiting = vm->exiting, .keeps_failures = vm->keeps_failures,
-        .exit_code = vm->exit_code, .thrown = vm->thrown, .last = last ? value_retain(*last) : VALUE_UNDEFINED,
+        .exit_code = vm->exit_code, .floor = vm->floor, .thrown = vm->thrown, .last = last ? value_retain(*last) : VALUE_UNDEFINED,
         .trace = vm->trace, .failure = vm->failure, .progress = {state->progress, state->suspended},
         .places = state->places, .old_places = state->old_places, .record = vm->session->records.open};
     memcpy(kept->operand_name, vm->operand_name, sizeof kept->operand_name);
@@ -47,6 +47,7 @@ void vm_suspend(Vm *vm, Suspended *kept)
     state->suspended = &kept->progress;
     vm->session->records.open = NULL;
     vm->c_depth += VISIT_DEPTH;
+    vm->floor = vm->n_frames;
 }
 
 /* Names of places that are new since are known from now on. */
@@ -66,6 +67,7 @@ void vm_resume(Vm *vm, Suspended *kept)
     uint64_t seed = vm->tensors.seed, counter = vm->tensors.counter;
     Value *last = last_value(vm), made = state->places;
     vm->c_depth -= VISIT_DEPTH;
+    vm->floor = kept->floor;
     trace_free(vm->trace);
     failure_free(vm->failure);
     value_release(vm->thrown);

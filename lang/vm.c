@@ -3,6 +3,7 @@
    elements) and hands everything else to call.c, path.c, object.c, module.c and the natives.
    Invariants: a register holds an owned value or none; an instruction that fails leaves its registers valid; the
    loop never nests for calls between functions of the language. */
+#include "debug.h"
 #include "machine.h"
 
 #include <math.h>
@@ -711,6 +712,13 @@ op_RETHROW:
 op_ASSERT:
     do_assert(vm, CODE_B(w) ? &A : NULL, k[CODE_C(w)]);
     goto fail;
+op_BREAK:
+    SAVE();
+    TRY(debug_break(vm, &w));
+    goto *label[w & 255u];
+op_HAND_BACK:
+    debug_hand_back(vm, r, (int)CODE_B(w));
+    NEXT();
 op_USE:
     SAVE();
     TRY(module_use(vm, proto->module, k[CODE_WIDE(w)].string->text, &made));
