@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # usage: embed.sh SRCDIR > embedded.c
-# Writes the language's library sources and the examples as byte arrays (string literals have a limit in ISO C), with
-# an index of what each module exports: the functions and models at the start of a line whose name has no leading
-# underscore. The module of a file is the folder it lies in. Needs only od, sed, sort and awk.
+# Writes the library sources, the examples and the templates for editors as byte arrays (string literals have a limit in
+# ISO C), with an index of what each module exports: the functions and models at the start of a line whose name has no
+# leading underscore. The module of a file is the folder it lies in. Needs only od, sed, sort and awk.
 set -eu
 export LC_ALL=C
 cd "$1"
@@ -12,6 +12,7 @@ library=$(for folder in data lang/prelude nn plot ssl; do
     [ -d "$folder" ] && find "$folder" -name '*.tsr'
 done | sort)
 examples=$(if [ -d examples ]; then find examples -name '*.tsr' | sort; fi)
+editors=$(find editors -type f ! -name '*~' | sort)
 
 cat <<'END'
 /* Made by autotools/embed.sh; do not edit. */
@@ -19,7 +20,7 @@ cat <<'END'
 
 END
 i=0
-for file in $library $examples; do
+for file in $library $examples $editors; do
     printf 'static const unsigned char file_%d[] = { /* %s */\n' "$i" "$file"
     od -An -v -tx1 "$file" | sed 's/ *\([0-9a-f][0-9a-f]\)/0x\1,/g'
     printf '0};\n'
@@ -28,7 +29,7 @@ done
 echo
 echo 'const EmbeddedFile embedded_files[] = {'
 i=0
-for file in $library $examples; do
+for file in $library $examples $editors; do
     printf '    {"%s", file_%d, sizeof file_%d - 1},\n' "$file" "$i" "$i"
     i=$((i + 1))
 done

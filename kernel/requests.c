@@ -56,9 +56,11 @@ json_t *handle_kernel_info(Kernel *kernel, Request *request)
 {
     (void)kernel;
     (void)request;
-    json_t *language = json_pack("{ss ss ss ss ss ss ss}", "name", "tessera", "version", session_version(), "mimetype",
-                                 "text/x-tessera", "file_extension", ".tsr", "pygments_lexer", "python",
-                                 "codemirror_mode", "python", "nbconvert_exporter", "script");
+    /* A page that does not know the mode takes the one of the mime type: Python's is the nearest. */
+    json_t *mode = json_pack("{ss ss}", "name", "tessera", "mime", "text/x-python");
+    json_t *language = json_pack("{ss ss ss ss ss so ss}", "name", "tessera", "version", session_version(), "mimetype",
+                                 "text/x-tessera", "file_extension", ".tsr", "pygments_lexer", "tessera",
+                                 "codemirror_mode", mode, "nbconvert_exporter", "script");
     char banner[128];
     snprintf(banner, sizeof banner, "Tessera %s: tensors and gradients. name? explains a name.", session_version());
     return json_pack("{ss ss ss ss so ss s[] s[] sb}", "status", "ok", "protocol_version", PROTOCOL_VERSION,

@@ -33,12 +33,11 @@ static void add(Spans *spans, size_t start, size_t end, HighlightKind kind)
 /* The words that are keywords only where a name or a string follows them. */
 static bool is_header(const Tokens *tokens, int at)
 {
-    static const char *const words[] = {"as", "buffer", "model", "option", "param", "test", "use"};
     const Token *next = &tokens->at[at + 1];
     bool named = next->kind == TOKEN_NAME || next->kind == TOKEN_STRING;
     if (!named || next->first || (at > 0 && tokens->at[at - 1].kind == TOKEN_DOT)) return false;
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (strcmp(tokens->at[at].name, words[i]) == 0) return true;
+    for (const char *const *word = header_words; *word; word++)
+        if (strcmp(tokens->at[at].name, *word) == 0) return true;
     return false;
 }
 
@@ -55,6 +54,7 @@ static HighlightKind name_kind(const Tokens *tokens, int at, const char *text)
 static HighlightKind kind_of(const Tokens *tokens, int at, const char *text)
 {
     TokenKind kind = (TokenKind)tokens->at[at].kind;
+    if (token_info[kind].keyword && at > 0 && tokens->at[at - 1].kind == TOKEN_DOT) return HIGHLIGHT_NAME;
     switch (kind) {
     case TOKEN_BAD: return HIGHLIGHT_WRONG;
     case TOKEN_NAME: return name_kind(tokens, at, text);
@@ -66,8 +66,8 @@ static HighlightKind kind_of(const Tokens *tokens, int at, const char *text)
         return tokens->at[at].partner < 0 ? HIGHLIGHT_WRONG : HIGHLIGHT_BRACKET;
     default: break;
     }
-    bool member = token_info[kind].keyword && at > 0 && tokens->at[at - 1].kind == TOKEN_DOT;
-    return member ? HIGHLIGHT_NAME : token_info[kind].keyword ? HIGHLIGHT_KEYWORD : HIGHLIGHT_OPERATOR;
+    char first = text[tokens->at[at].span.start];                        /* && is read as and */
+    return token_info[kind].keyword && first >= 'a' && first <= 'z' ? HIGHLIGHT_KEYWORD : HIGHLIGHT_OPERATOR;
 }
 
 /* A piece of a string with {…}: its braces are code. */
@@ -93,24 +93,36 @@ static void add_comment(Spans *spans, const char *text, size_t start, size_t end
     }
 }
 
-/* [span_of]: for each token the span it became, to join brackets. */
+/* `:word` or `?` at [text], or 0. */
+static size_t command_length(const char *text)
+{
+    if (text[0] == '?') return strspn(text, "?");
+    size_t word = text[0] == ':' ? strspn(text + 1, "abcdefghijklmnopqrstuvwxyz?") : 0;
+    return word ? word + 1 : 0;
+}
+
+/* [span_of]: for each token the span it became, to join brackets. A line that begins with : or ? outside of brackets is a
+   command. */
 static void add_tokens(Spans *spans, const Tokens *tokens, const char *text, int *span_of)
 {
     size_t end = 0;
     for (int i = 0; i < tokens->count; i++) {
         const Token *token = &tokens->at[i];
-        add_comment(spans, text, end, token->span.start);
+        size_t start = token->span.start;
+        if (start < end && token->kind != TOKEN_END) continue;          /* of a command's word */
+        add_comment(spans, text, end, start);
         end = token->span.end > end ? token->span.end : end;
         span_of[i] = spans->count;
         if (token->kind == TOKEN_END) break;
-        if (token->kind >= TOKEN_FORMAT_START && token->kind <= TOKEN_FORMAT_END) add_piece(spans, token, text);
-        else add(spans, token->span.start, token->span.end, kind_of(tokens, i, text));
+        size_t command = token->first && token->opener < 0 ? command_length(text + start) : 0;
+        if (command) add(spans, start, end = start + command, HIGHLIGHT_COMMAND);
+        else if (token->kind >= TOKEN_FORMAT_START && token->kind <= TOKEN_FORMAT_END) add_piece(spans, token, text);
+        else add(spans, start, token->span.end, kind_of(tokens, i, text));
     }
     for (int i = 0; i < tokens->count && !spans->failed; i++)
         if (tokens->at[i].partner >= 0) spans->at[span_of[i]].partner = span_of[tokens->at[i].partner];
 }
 
-/* [spans] may hold some already. */
 static void add_code(Spans *spans, const char *text, size_t length)
 {
     Source *source = source_new("", text, length, false);
@@ -126,15 +138,6 @@ static void add_code(Spans *spans, const char *text, size_t length)
     source_release(source);
 }
 
-/* `:word` or `?` in front of a line, or 0. */
-static size_t command_length(const char *text, size_t length)
-{
-    size_t end = 1;
-    if (length == 0 || (text[0] != ':' && text[0] != '?')) return 0;
-    while (end < length && (text[end] == '?' || (text[0] == ':' && text[end] >= 'a' && text[end] <= 'z'))) end++;
-    return end;
-}
-
 Highlight *language_highlight(const char *text, size_t length, int *count)
 {
     Spans spans = {.room = 64};
@@ -142,15 +145,7 @@ Highlight *language_highlight(const char *text, size_t length, int *count)
     *count = 0;
     if (!spans.at) return NULL;
     const char *zero = memchr(text, 0, length);
-    length = utf8_check(text, zero ? (size_t)(zero - text) : length);
-    size_t command = command_length(text, length);
-    add(&spans, 0, command, HIGHLIGHT_COMMAND);
-    int first = spans.count;
-    add_code(&spans, text + command, length - command);
-    for (int i = first; i < spans.count; i++) {
-        spans.at[i].start += command;
-        spans.at[i].end += command;
-    }
+    add_code(&spans, text, utf8_check(text, zero ? (size_t)(zero - text) : length));
     if (!spans.failed) {
         *count = spans.count;
         return spans.at;

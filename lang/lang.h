@@ -156,7 +156,7 @@ typedef enum HighlightKind {
     HIGHLIGHT_CALL,            /* a name before ( */
     HIGHLIGHT_DECLARED,        /* the name of a fn or model */
     HIGHLIGHT_OPERATOR, HIGHLIGHT_BRACKET,
-    HIGHLIGHT_COMMAND,         /* :word or ? in front */
+    HIGHLIGHT_COMMAND,         /* :word or ? at the beginning of a line */
     HIGHLIGHT_WRONG,           /* no token, or a bracket that closes nothing */
     HIGHLIGHT_KINDS
 } HighlightKind;
@@ -166,6 +166,11 @@ typedef struct Highlight {
     int partner;               /* of a bracket: the span of the one it matches; else -1 */
 } Highlight;
 Highlight *language_highlight(const char *text, size_t length, int *count);
+
+/* The files by which other editors colour the same, made from the lexer's tables: the names of all, such as
+   "vim/syntax/tessera.vim", then NULL; the text of one, malloc'ed, or NULL: memory is out or there is no such file. */
+const char *language_editor_name(int index);
+char *language_editor_file(const char *name, size_t *length);
 
 typedef struct Completion { char *text; char *kind; char *detail; } Completion;   /* kind: function, variable, module … */
 typedef struct Completions { size_t start, end; int count; Completion *at; } Completions;

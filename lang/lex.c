@@ -30,6 +30,21 @@ const TokenInfo token_info[TOKEN_COUNT] = {
 #undef HABIT
 };
 
+const char *const header_words[] = {
+#define TOKEN(id, words)
+#define KEYWORD(id, words, operator_, tightness)
+#define SYMBOL(id, words, operator_, tightness)
+#define ASSIGN(id, words, operator_)
+#define HABIT(id, words, instead, hint)
+#define HEADER(words) words,
+#include "tokens.def"
+#undef TOKEN
+#undef KEYWORD
+#undef SYMBOL
+#undef ASSIGN
+#undef HABIT
+    NULL};
+
 /* What a HABIT symbol stands for. */
 static const struct { uint8_t kind; const char *hint; } read_as[TOKEN_COUNT] = {
 #define TOKEN(id, words)
@@ -174,12 +189,16 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
-/* Letters beyond ASCII, roughly: the scripts, without punctuation, symbols and emoji. */
 static bool is_far_letter(uint32_t c)
 {
-    return c == 0xAA || c == 0xB5 || c == 0xBA || (c >= 0xC0 && c < 0x2000 && c != 0xD7 && c != 0xF7)
-           || (c >= 0x2070 && c < 0x20A0) || (c >= 0x2C00 && c < 0x2E00) || (c >= 0x3040 && c < 0xD800)
-           || (c >= 0xF900 && c < 0xFB50) || (c >= 0x1D400 && c < 0x1D800) || (c >= 0x20000 && c < 0x32000);
+    static const struct { uint32_t first, last; } letters[] = {
+#define LETTERS(from, to) {from, to},
+#include "letters.def"
+#undef LETTERS
+    };
+    for (size_t i = 0; i < sizeof letters / sizeof *letters; i++)
+        if (c <= letters[i].last) return c >= letters[i].first;
+    return false;
 }
 
 /* Bytes of the letter or digit at [at], or 0. */

@@ -28,6 +28,8 @@ typedef struct TokenInfo {
     Operator op;
 } TokenInfo;
 extern const TokenInfo token_info[TOKEN_COUNT];
+/* Names that are keywords to the reader where a name or a string follows; NULL is last. */
+extern const char *const header_words[];
 
 typedef struct Token {
     uint8_t kind;

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* tessera kernel install, uninstall: the folder by which Jupyter finds the kernel. Its files are those of one table; only
-   they are written, and only they are removed. */
+/* tessera kernel install, uninstall: the folder by which Jupyter finds the kernel, and the extension by which JupyterLab
+   colours it. Their files are those of one table; only they are written, and only they are removed. */
+#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "logo.h"
@@ -17,8 +16,11 @@ enum { FAILED = 1, WRONG_USE = 2 };
 typedef struct Spec {
     const char *name, *prefix;
     bool sys_prefix;
-    char *folder;
+    char *data;               /* Jupyter's folder that both stand in */
+    char *folder[2];          /* by Where */
 } Spec;
+
+typedef enum Where { KERNEL, EXTENSION } Where;
 
 static int wrong_use(const char *format, const char *word)
 {
@@ -51,7 +53,7 @@ static int read_options(int argc, char **argv, Spec *spec)
 }
 
 /* Where Jupyter looks: under a prefix, or the user's folder of data. */
-static int find_folder(Spec *spec)
+static int find_data(Spec *spec)
 {
     const char *data = getenv("JUPYTER_DATA_DIR"), *share = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
     const char *environment = getenv("VIRTUAL_ENV");
@@ -62,15 +64,17 @@ static int find_folder(Spec *spec)
             return wrong_use("%s is for an active environment; VIRTUAL_ENV and CONDA_PREFIX are not set", "--sys-prefix");
         spec->prefix = environment;
     }
-    if (spec->prefix) made = asprintf(&spec->folder, "%s/share/jupyter/kernels/%s", spec->prefix, spec->name);
-    else if (data && *data) made = asprintf(&spec->folder, "%s/kernels/%s", data, spec->name);
-    else if (share && *share == '/') made = asprintf(&spec->folder, "%s/jupyter/kernels/%s", share, spec->name);
-    else if (home && *home) made = asprintf(&spec->folder, "%s/.local/share/jupyter/kernels/%s", home, spec->name);
+    if (spec->prefix) made = asprintf(&spec->data, "%s/share/jupyter", spec->prefix);
+    else if (data && *data) made = asprintf(&spec->data, "%s", data);
+    else if (share && *share == '/') made = asprintf(&spec->data, "%s/jupyter", share);
+    else if (home && *home) made = asprintf(&spec->data, "%s/.local/share/jupyter", home);
     else {
         fputs("tessera: there is no home folder (HOME is not set)\n  --prefix DIR names another place\n", stderr);
         return FAILED;
     }
-    if (made >= 0) return 0;
+    if (made < 0) spec->data = NULL;
+    if (spec->data && asprintf(&spec->folder[KERNEL], "%s/kernels/%s", spec->data, spec->name) >= 0
+        && asprintf(&spec->folder[EXTENSION], "%s/labextensions/tessera-highlight", spec->data) >= 0) return 0;
     fputs("tessera: out of memory\n", stderr);
     return FAILED;
 }
@@ -113,55 +117,41 @@ static unsigned char *make_svg(size_t *length)
 static unsigned char *make_small(size_t *length) { return logo_png(32, length); }
 static unsigned char *make_large(size_t *length) { return logo_png(64, length); }
 
-/* kernel.json last: without it the folder is no kernel. */
-static const struct { const char *name; unsigned char *(*make)(size_t *length); } files[] = {
-    {"logo-32x32.png", make_small},
-    {"logo-64x64.png", make_large},
-    {"logo-svg.svg", make_svg},
-    {"kernel.json", make_spec},
+static unsigned char *make_page(size_t *length)
+{
+    return (unsigned char *)language_editor_file("jupyterlab/package.json", length);
+}
+
+static unsigned char *make_plugin(size_t *length)
+{
+    return (unsigned char *)language_editor_file("jupyterlab/static/tessera.js", length);
+}
+
+static unsigned char *make_mode(size_t *length)
+{
+    return (unsigned char *)language_editor_file("notebook/kernel.js", length);
+}
+
+/* package.json and kernel.json last: without them the folders are no extension and no kernel. */
+static const struct { Where where; const char *name; unsigned char *(*make)(size_t *length); } files[] = {
+    {EXTENSION, "static/tessera.js", make_plugin},
+    {EXTENSION, "package.json", make_page},
+    {KERNEL, "kernel.js", make_mode},
+    {KERNEL, "logo-32x32.png", make_small},
+    {KERNEL, "logo-64x64.png", make_large},
+    {KERNEL, "logo-svg.svg", make_svg},
+    {KERNEL, "kernel.json", make_spec},
 };
 enum { FILES = sizeof files / sizeof *files };
 
-static bool write_file(const char *path, const unsigned char *data, size_t length)
+static void file_path(const Spec *spec, int i, char *path, size_t room)
 {
-    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (file < 0) return false;
-    bool fine = write(file, data, length) == (ssize_t)length;
-    int saved = errno;
-    fine = close(file) == 0 && fine;
-    if (!fine && saved) errno = saved;
-    return fine;
+    snprintf(path, room, "%s/%s", spec->folder[files[i].where], files[i].name);
 }
 
-static bool make_folders(char *path)
+static int refused(const char *what, const char *folder)
 {
-    for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
-        if (slash) *slash = 0;
-        int made = mkdir(path, 0755);
-        if (slash) *slash = '/';
-        if (made != 0 && errno != EEXIST) return false;
-        if (!slash) return true;
-    }
-}
-
-static bool write_files(const Spec *spec)
-{
-    char path[4200];
-    for (int i = 0; i < FILES; i++) {
-        size_t length;
-        unsigned char *data = files[i].make(&length);
-        snprintf(path, sizeof path, "%s/%s", spec->folder, files[i].name);
-        errno = data ? 0 : ENOMEM;
-        bool fine = data && write_file(path, data, length);
-        free(data);
-        if (!fine) return false;
-    }
-    return true;
-}
-
-static int refused(const Spec *spec, const char *what)
-{
-    fprintf(stderr, "tessera: cannot %s %s: %s\n", what, spec->folder, strerror(errno));
+    fprintf(stderr, "tessera: cannot %s %s: %s\n", what, folder, strerror(errno));
     if (errno == EACCES || errno == EPERM || errno == EROFS)
         fputs("  --user or --prefix DIR chooses another place\n", stderr);
     return FAILED;
@@ -169,26 +159,71 @@ static int refused(const Spec *spec, const char *what)
 
 static int install(Spec *spec)
 {
-    if (!make_folders(spec->folder) || !write_files(spec)) return refused(spec, "write to");
-    printf("Installed the kernel '%s' in %s\nNotebooks list it as Tessera; tessera kernel uninstall removes it.\n",
-           spec->name, spec->folder);
+    char path[4200];
+    for (int i = 0; i < FILES; i++) {
+        size_t length;
+        unsigned char *data = files[i].make(&length);
+        file_path(spec, i, path, sizeof path);
+        errno = data ? 0 : ENOMEM;
+        bool fine = data && program_write(path, data, length);
+        free(data);
+        if (!fine) return refused("write to", spec->folder[files[i].where]);
+    }
+    printf("Installed the kernel '%s' in %s\nand its colours for JupyterLab in %s\n"
+           "Notebooks list it as Tessera; tessera kernel uninstall removes it.\n",
+           spec->name, spec->folder[KERNEL], spec->folder[EXTENSION]);
     return 0;
+}
+
+static bool is_tessera(const char *kernels, const char *name)
+{
+    static const char language[] = "\"language\": \"tessera\"";
+    char *path = NULL;
+    size_t length;
+    char *text = asprintf(&path, "%s/%s/kernel.json", kernels, name) >= 0 ? program_read(path, &length) : NULL;
+    bool found = text && memmem(text, length, language, sizeof language - 1);
+    free(path);
+    free(text);
+    return found;
+}
+
+/* A Tessera under another name needs the colours too. */
+static bool is_extension_needed(const Spec *spec)
+{
+    char kernels[4200];
+    snprintf(kernels, sizeof kernels, "%s/kernels", spec->data);
+    DIR *folder = opendir(kernels);
+    bool needed = false;
+    for (struct dirent *entry; folder && !needed && (entry = readdir(folder));)
+        needed = strcmp(entry->d_name, spec->name) != 0 && is_tessera(kernels, entry->d_name);
+    if (folder) closedir(folder);
+    return needed;
+}
+
+static bool remove_folder(const char *folder)
+{
+    return rmdir(folder) == 0 || errno == ENOTEMPTY || errno == EEXIST || errno == ENOENT;
 }
 
 static int uninstall(Spec *spec)
 {
     char path[4200];
-    snprintf(path, sizeof path, "%s/kernel.json", spec->folder);
+    snprintf(path, sizeof path, "%s/kernel.json", spec->folder[KERNEL]);
     if (access(path, F_OK) != 0) {
-        fprintf(stderr, "tessera: there is no kernel '%s' in %s\n", spec->name, spec->folder);
+        fprintf(stderr, "tessera: there is no kernel '%s' in %s\n", spec->name, spec->folder[KERNEL]);
         return FAILED;
     }
+    bool keep = is_extension_needed(spec);
     for (int i = FILES; i-- > 0;) {
-        snprintf(path, sizeof path, "%s/%s", spec->folder, files[i].name);
-        if (unlink(path) != 0 && errno != ENOENT) return refused(spec, "remove from");
+        if (keep && files[i].where == EXTENSION) continue;
+        file_path(spec, i, path, sizeof path);
+        if (unlink(path) != 0 && errno != ENOENT) return refused("remove from", spec->folder[files[i].where]);
     }
-    if (rmdir(spec->folder) != 0 && errno != ENOTEMPTY) return refused(spec, "remove");
-    printf("Removed the kernel '%s' from %s\n", spec->name, spec->folder);
+    snprintf(path, sizeof path, "%s/static", spec->folder[EXTENSION]);
+    if (!keep && (!remove_folder(path) || !remove_folder(spec->folder[EXTENSION])))
+        return refused("remove", spec->folder[EXTENSION]);
+    if (!remove_folder(spec->folder[KERNEL])) return refused("remove", spec->folder[KERNEL]);
+    printf("Removed the kernel '%s' from %s\n", spec->name, spec->folder[KERNEL]);
     return 0;
 }
 
@@ -196,10 +231,11 @@ int kernelspec_run(bool installing, int argc, char **argv)
 {
     Spec spec;
     int status = read_options(argc, argv, &spec);
-    if (!status) status = find_folder(&spec);
-    if (status) return status;
-    status = installing ? install(&spec) : uninstall(&spec);
-    free(spec.folder);
+    if (!status) status = find_data(&spec);
+    if (!status) status = installing ? install(&spec) : uninstall(&spec);
+    free(spec.data);
+    free(spec.folder[KERNEL]);
+    free(spec.folder[EXTENSION]);
     if (fflush(stdout) != 0 && !status) status = FAILED;
     return status;
 }

@@ -266,6 +266,7 @@ static const char main_help[] =
     "       tessera test FILE ...          run the tests in files, or in a folder's *.tsr files\n"
     "       tessera fmt FILE ...           rewrite files in the one style; - for standard input\n"
     "       tessera doctor                 what this machine offers, and how fast it is\n"
+    "       tessera editors DIR            write the files by which editors colour Tessera\n"
     "       tessera kernel [install]       a Jupyter kernel; put it into the launcher of Jupyter\n"
     "       tessera --help, --version      this page; the version\n"
     "\n"
@@ -311,6 +312,15 @@ static const char fmt_help[] =
     "\n"
     "Exit status: 0; 1 when a file could not be formatted or, with --check, would change.\n";
 
+static const char editors_help[] =
+    "usage: tessera editors DIR\n"
+    "\n"
+    "Writes to folders of DIR the files by which other editors colour Tessera: vscode, vim (Neovim too), emacs, pygments\n"
+    "(nbconvert, jupyter console), jupyterlab and notebook, which tessera kernel install puts in place by itself. README.md\n"
+    "there says what each editor does with them.\n"
+    "\n"
+    "Exit status: 0; 1 when a file cannot be written.\n";
+
 static const char kernel_help[] =
     "usage: tessera kernel [-f FILE] [--output-limit BYTES]\n"
     "       tessera kernel install [--user | --prefix DIR | --sys-prefix] [--name NAME]\n"
@@ -320,9 +330,9 @@ static const char kernel_help[] =
     "free ports. Without -f one is made where `jupyter console --existing` finds it.\n"
     "--output-limit: what one cell may write before its middle is left out (1048576; 0: no limit).\n"
     "\n"
-    "install writes, uninstall removes the folder by which Jupyter finds Tessera: for this user (the default), for all\n"
-    "users of DIR, as in --prefix /usr/local, or in the active virtual or conda environment. JupyterLab, Notebook and\n"
-    "VS Code then list it.\n"
+    "install writes, uninstall removes the folder by which Jupyter finds Tessera and the extension that colours it in\n"
+    "JupyterLab: for this user (the default), for all users of DIR, as in --prefix /usr/local, or in the active virtual or\n"
+    "conda environment. JupyterLab, Notebook and VS Code then list it.\n"
     "\n"
     "Exit status: 0; 1 when the kernel cannot start, files cannot be written or there was nothing to remove.\n";
 
@@ -427,6 +437,14 @@ static int command_kernel(int argc, char **argv)
     return start_kernel(argc, argv);
 }
 
+static int command_editors(int argc, char **argv)
+{
+    if (argc > 0 && is_help(argv[0])) return show(editors_help);
+    if (argc == 0 || !*argv[0]) return fail_usage("%s needs a folder: tessera editors DIR", "editors");
+    if (argc > 1 || argv[0][0] == '-') return fail_usage("editors takes no '%s'", argv[argc - 1]);
+    return editors_run(argv[0]);
+}
+
 static int command_doctor(int argc, char **argv)
 {
     if (argc > 0 && is_help(argv[0])) return show(doctor_help);
@@ -467,6 +485,7 @@ static const struct { const char *word; int (*run)(int argc, char **argv); const
     {"check", command_check, check_help},
     {"test", command_test, test_help},
     {"fmt", command_fmt, fmt_help},
+    {"editors", command_editors, editors_help},
     {"kernel", command_kernel, kernel_help},
     {"doctor", command_doctor, doctor_help},
     {"-e", command_code, code_help},

@@ -31,6 +31,9 @@ int program_end(Program *program, int status);
 /* A whole file, or for NULL standard input, malloc'ed; NULL with errno set. */
 char *program_read(const char *path, size_t *length);
 
+/* Writes a whole file, its folders made first; false with errno set. [path] is changed on the way, and restored. */
+bool program_write(char *path, const void *data, size_t length);
+
 /* A file of the user's own, malloc'ed: below the folder that [variable] names, else below [home_folder] of the home
    folder; NULL when there is neither. */
 char *program_path(const char *variable, const char *home_folder, const char *name);
@@ -42,6 +45,9 @@ int format_run(Program *program, bool check, bool diff, int count, char **paths)
 
 /* `tessera kernel install`, or uninstall, with the options that follow: the exit status. */
 int kernelspec_run(bool installing, int argc, char **argv);
+
+/* `tessera editors`: the exit status. */
+int editors_run(const char *folder);
 
 /* The prompt, until the user leaves: the exit status. */
 int prompt_run(Program *program);
