@@ -598,6 +598,9 @@ static void test_highlight(void)
     expect_highlight("true ) x.for $ é 漢", "ctrue !) vx o. vfor !$ vé v漢");
     expect_highlight(":time f(1)", "::time ff ((+2 n1 ()-2");
     expect_highlight("?nn.Linear", ":? vnn o. vLinear");
+    expect_highlight("x\n  :mem\n??x", "vx ::mem :?? vx");
+    expect_highlight("[\n:b]; :", "([+3 o: vb (]-3 o; o:");
+    expect_highlight("x.true && !y", "vx o. vtrue o&& o! vy");
     expect_highlight("ok \xff x", "vok");
     expect_highlight("{\n# one\n}  # two", "({+2 ## one (}-2 ## two");
     expect_highlight("", "");
