@@ -18,17 +18,16 @@ typedef MASK KERNEL(masks) __attribute__((vector_size(64)));
 #define LANES ((int64_t)(64 / sizeof(T)))
 
 #define LOAD(x) ((V) * (const KERNEL(unaligned) *)(x))
+#define STORE(x, v) (*(KERNEL(unaligned) *)(x) = (KERNEL(unaligned))(v))
 
+/* Every fourth lane, and the four sums. */
 static inline double KERNEL(add_lanes)(const V *v)
 {
-    double a = 0.0, b = 0.0, c = 0.0, d = 0.0;
-    for (int64_t i = 0; i < LANES; i += 4) {
-        a += (double)(*v)[i];
-        b += (double)(*v)[i + 1];
-        c += (double)(*v)[i + 2];
-        d += (double)(*v)[i + 3];
-    }
-    return (a + b) + (c + d);
+    typedef T Four __attribute__((vector_size(4 * sizeof(T)), aligned(sizeof(T)), may_alias));
+    typedef double Sums __attribute__((vector_size(32)));
+    Sums sum = { 0 };
+    for (int64_t i = 0; i < LANES; i += 4) sum += __builtin_convertvector(*(const Four *)((const T *)v + i), Sums);
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
 static inline double KERNEL(sum_one)(int64_t n, const T *x)

@@ -80,60 +80,101 @@ static void KERNEL(log_softmax_grad)(int64_t rows, int64_t n, const void *y, con
 
 /* ---- layer norm: weight and bias may be NULL ---- */
 
+/* Rows are asked for while earlier ones are worked on, in elements from what is read. */
+static inline int64_t KERNEL(rows_ahead)(int64_t n) { return n < 512 ? 1024 : n > 2048 ? 4096 : 2 * n; }
+#define FETCH(from, elements) __builtin_prefetch((const void *)((uintptr_t)(from) + (uintptr_t)(elements) * sizeof(T)))
+
+static inline void KERNEL(row_stats)(int64_t n, const T *x, double eps, bool centre, T *mean, T *scale)
+{
+    *mean = centre ? (T)(KERNEL(sum_one)(n, x) / (double)n) : 0;
+    *scale = (T)(1.0 / sqrt(KERNEL(spread_one)(n, x, *mean) / (double)n + eps));
+}
+
 static void KERNEL(layer_norm)(int64_t rows, int64_t n, const void *x, const void *weight, const void *bias, double eps,
                                bool centre, void *y)
 {
     const T *xs = x, *w = weight, *b = bias;
     T *restrict to = y;
+    int64_t ahead = KERNEL(rows_ahead)(n);
     for (int64_t r = 0; r < rows; r++, xs += n, to += n) {
-        T mean = centre ? (T)(KERNEL(sum_one)(n, xs) / (double)n) : 0;
-        T scale = (T)(1.0 / sqrt(KERNEL(spread_one)(n, xs, mean) / (double)n + eps));
-        if (w && b)
-            for (int64_t j = 0; j < n; j++) to[j] = (xs[j] - mean) * scale * w[j] + b[j];
-        else if (w)
-            for (int64_t j = 0; j < n; j++) to[j] = (xs[j] - mean) * scale * w[j];
-        else if (b)
-            for (int64_t j = 0; j < n; j++) to[j] = (xs[j] - mean) * scale + b[j];
-        else
-            for (int64_t j = 0; j < n; j++) to[j] = (xs[j] - mean) * scale;
+        T mean, scale;
+        KERNEL(row_stats)(n, xs, eps, centre, &mean, &scale);
+        int64_t j = 0;
+        for (; n - j >= LANES; j += LANES) {
+            FETCH(xs + j, ahead);
+            V v = (LOAD(xs + j) - mean) * scale;
+            if (w) v *= LOAD(w + j);
+            if (b) v += LOAD(b + j);
+            STORE(to + j, v);
+        }
+        for (; j < n; j++) to[j] = (xs[j] - mean) * scale * (w ? w[j] : 1) + (b ? b[j] : 0);
     }
 }
 
-/* dx, and the rows' share of dw and db added to these; w NULL means ones. */
+/* One vector of a row's gradient: what w and b get is added, and the two sums go on. */
+static inline void KERNEL(norm_sums)(const T *x, const T *g, const T *w, T mean, T scale, T *dw, T *db, V *sum_p, V *sum_q)
+{
+    V dy = LOAD(g), unit = (LOAD(x) - mean) * scale, p = w ? dy * LOAD(w) : dy;
+    *sum_p += p;
+    *sum_q += p * unit;
+    STORE(dw, LOAD(dw) + dy * unit);
+    STORE(db, LOAD(db) + dy);
+}
+
+/* The sums over a row of p = g w and of p times the normalised x; dw and db are added to. */
+static inline void KERNEL(norm_row_sums)(int64_t n, const T *xs, const T *gs, const T *w, T mean, T scale, T *dw, T *db,
+                                         double *sum_p, double *sum_q)
+{
+    int64_t j = 0;
+    *sum_p = *sum_q = 0.0;
+    while (n - j >= LANES) {
+        V p = { 0 }, q = { 0 }, p2 = { 0 }, q2 = { 0 };
+        int64_t end = n - j > 64 * LANES ? j + 64 * LANES : n;
+        for (; end - j >= 2 * LANES; j += 2 * LANES) {
+            int64_t k = j + LANES;
+            KERNEL(norm_sums)(xs + j, gs + j, w ? w + j : NULL, mean, scale, dw + j, db + j, &p, &q);
+            KERNEL(norm_sums)(xs + k, gs + k, w ? w + k : NULL, mean, scale, dw + k, db + k, &p2, &q2);
+        }
+        for (; end - j >= LANES; j += LANES)
+            KERNEL(norm_sums)(xs + j, gs + j, w ? w + j : NULL, mean, scale, dw + j, db + j, &p, &q);
+        p += p2;
+        q += q2;
+        *sum_p += KERNEL(add_lanes)(&p);
+        *sum_q += KERNEL(add_lanes)(&q);
+    }
+    for (; j < n; j++) {
+        T unit = (xs[j] - mean) * scale, p = w ? gs[j] * w[j] : gs[j];
+        dw[j] += gs[j] * unit;
+        db[j] += gs[j];
+        *sum_p += (double)p;
+        *sum_q += (double)(p * unit);
+    }
+}
+
+/* dx, and the rows' share of dw and db added to these; w NULL means ones. dx may be g or x itself. */
 static void KERNEL(layer_norm_grad)(int64_t rows, int64_t n, const void *x, const void *weight, const void *g,
                                     double eps, bool centre, void *dx, void *dweight, void *dbias)
 {
-    const T *xs = x, *gs = g;
-    T *restrict to = dx, *restrict dw = dweight, *restrict db = dbias;
-    T ones[TILE], p[TILE], q[TILE];
-    for (int64_t k = 0; k < TILE; k++) ones[k] = 1;
+    const T *xs = x, *gs = g, *w = weight;
+    T *to = dx;
+    int64_t ahead = KERNEL(rows_ahead)(n);
     for (int64_t r = 0; r < rows; r++, xs += n, gs += n, to += n) {
-        T mean = centre ? (T)(KERNEL(sum_one)(n, xs) / (double)n) : 0;
-        T scale = (T)(1.0 / sqrt(KERNEL(spread_one)(n, xs, mean) / (double)n + eps));
-        double sum_p = 0.0, sum_q = 0.0;
-        for (int64_t j = 0; j < n; j += TILE) {
-            int64_t width = n - j < TILE ? n - j : TILE;
-            const T *w = weight ? (const T *)weight + j : ones;
-            NO_OVERLAP
-            for (int64_t k = 0; k < width; k++) {
-                T unit = (xs[j + k] - mean) * scale;
-                p[k] = gs[j + k] * w[k];
-                q[k] = p[k] * unit;
-                dw[j + k] += gs[j + k] * unit;
-                db[j + k] += gs[j + k];
-            }
-            sum_p += KERNEL(sum_one)(width, p);
-            sum_q += KERNEL(sum_one)(width, q);
-        }
+        T mean, scale;
+        double sum_p, sum_q;
+        KERNEL(row_stats)(n, xs, eps, centre, &mean, &scale);
+        KERNEL(norm_row_sums)(n, xs, gs, w, mean, scale, dweight, dbias, &sum_p, &sum_q);
         T mean_p = centre ? (T)(sum_p / (double)n) : 0, mean_q = (T)(sum_q / (double)n);
-        for (int64_t j = 0; j < n; j += TILE) {
-            int64_t width = n - j < TILE ? n - j : TILE;
-            const T *w = weight ? (const T *)weight + j : ones;
-            for (int64_t k = 0; k < width; k++)
-                to[j + k] = scale * (gs[j + k] * w[k] - mean_p - (xs[j + k] - mean) * scale * mean_q);
+        int64_t j = 0;
+        for (; n - j >= LANES; j += LANES) {
+            FETCH(xs + j, ahead);
+            FETCH(gs + j, ahead);
+            V p = w ? LOAD(gs + j) * LOAD(w + j) : LOAD(gs + j);
+            STORE(to + j, (p - mean_p - (LOAD(xs + j) - mean) * scale * mean_q) * scale);
         }
+        for (; j < n; j++) to[j] = scale * ((w ? gs[j] * w[j] : gs[j]) - mean_p - (xs[j] - mean) * scale * mean_q);
     }
 }
+#undef FETCH
 
 /* ---- batch norm: [samples, channels, size]; per-channel arrays of T or f64 ---- */
 
@@ -356,3 +397,4 @@ static void KERNEL(step)(int64_t n, double k, const void *p, const void *u, void
 #undef M
 #undef LANES
 #undef LOAD
+#undef STORE

@@ -7,6 +7,12 @@
 
 #define STRAIGHTEN_FROM 4096
 #define LONG_RUN 192          /* an inner axis of this length is walked in place, without a copy */
+/* Walks of many elements come from memory or a cache that the cores share: what is read soon is asked for in time, a few lines
+   with each short block, as the processor by itself asks too late once the kernel does more than copy. */
+#define FAR_FROM (1 << 18)    /* elements */
+#define FAR_BLOCK 256         /* elements of a block */
+#define FAR_AHEAD 1024        /* elements from what is read to what is asked for */
+#define LINE 64
 
 typedef struct SweepBuffers {
     _Alignas(64) unsigned char value[SWEEP_MAX_IN][SWEEP_BLOCK * 8];
@@ -169,6 +175,15 @@ static const void *block_of(const Sweep *s, int k, int64_t at, int64_t n, SweepB
     return buffers->value[k];
 }
 
+static void fetch_ahead(const Sweep *s, int64_t at, int64_t n)
+{
+    for (int k = 0; k < s->n_in; k++) {
+        int64_t size = s->in[k].dense ? (int64_t)dtype_size(s->in[k].from) : 0;
+        const char *from = s->in[k].data + (at + FAR_AHEAD) * size;
+        for (int64_t i = 0; i < n * size; i += LINE) __builtin_prefetch(from + i);
+    }
+}
+
 static void run_range(const Sweep *s, int64_t at, int64_t end, void *arg)
 {
     SweepBuffers buffers;
@@ -184,10 +199,12 @@ static void run_range(const Sweep *s, int64_t at, int64_t end, void *arg)
         s->kernels->convert[x->from][x->to](n, buffers.raw, buffers.value[k]);
     }
     int64_t inner = s->shape[s->ndim - 1];
+    bool far = s->size >= FAR_FROM;
+    int64_t longest = far ? FAR_BLOCK : direct ? SWEEP_CHUNK : SWEEP_BLOCK;
     while (at < end) {
-        int64_t n = end - at;
-        if (!direct && n > SWEEP_BLOCK) n = SWEEP_BLOCK;
+        int64_t n = end - at < longest ? end - at : longest;
         if (walked && inner >= LONG_RUN && n > inner - at % inner) n = inner - at % inner;
+        if (far && at + FAR_AHEAD + n <= s->size) fetch_ahead(s, at, n);
         for (int k = 0; k < s->n_in; k++) in[k] = block_of(s, k, at, n, &buffers);
         s->body(arg, at, n, in);
         at += n;

@@ -34,6 +34,8 @@
 #define TANH(a) VMATH(tanh)(a)
 #define SIGMOID(a) VMATH(sigmoid)(a)
 #define ERF(a) VMATH(erf)(a)
+#define GELU_GATE(a) VMATH(gelu_gate)(a)
+#define GELU_SLOPE(a) VMATH(gelu_slope)(a)
 #define SINH(a) VMATH(sinh)(a)
 #define COSH(a) VMATH(cosh)(a)
 #define ASIN(a) VMATH(asin)(a)
@@ -109,6 +111,9 @@
 #define TANH(a) s_unary(s, OP_tanh, a)
 #define SIGMOID(a) s_unary(s, OP_sigmoid, a)
 #define ERF(a) s_unary(s, OP_erf, a)
+#define GELU_SLOPE(a)                                                                                               \
+    ADD(MUL(C(0.5), ADD(C(1), ERF(MUL(a, C(0.70710678118654752440))))),                                             \
+        MUL(MUL(a, C(0.39894228040143267794)), EXP(MUL(C(-0.5), MUL(a, a)))))
 #define SIGN(a) s_unary(s, OP_sign, a)
 #define EXPM1(a) s_unary(s, OP_expm1, a)
 #define SINH(a) s_unary(s, OP_sinh, a)
@@ -133,7 +138,7 @@
 #define EQ(a, b) s_binary(s, OP_eq, a, b)
 #define GT(a, b) s_binary(s, OP_gt, a, b)
 #define LT(a, b) s_binary(s, OP_lt, a, b)
-/* MOD ATAN2 ABS LOG1P LOG2 TAN FLOOR CEIL ROUND GE XOR NOT FINITE ASIN ACOS ATAN ASINH ACOSH ATANH EXP2
+/* GELU_GATE MOD ATAN2 ABS LOG1P LOG2 TAN FLOOR CEIL ROUND GE XOR NOT FINITE ASIN ACOS ATAN ASINH ACOSH ATANH EXP2
    LOG10 CBRT HYPOT FMOD NEXTAFTER SINC ERFC
    ERFINV NDTR NDTRI LGAMMA GCD LCM SHIFT_LEFT SHIFT_RIGHT FMAX FMIN COMPLEMENT:
    in values only */

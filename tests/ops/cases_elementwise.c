@@ -217,6 +217,7 @@ const Case cases_elementwise[] = {
     {"where", "bool[0] x[1] x[0]", "", .reference = ref_where},
     {"where", "bool[1] x[1] x[1]", "", .reference = ref_where},
     {"where", "i32[3] x[3] x[3]", "", .error = ERROR_dtype},
+    {"gelu", "x[530,521]", "", ref_unary, .f1 = f_gelu, .big = true},      /* more than a core's cache */
     {"where", "bool[300,333] x[300,1] x[333]", "", ref_where, .big = true},
     {"clamp", "x[3,5] num(-1.01) num(0.77)", "", ref_clamp, .only = FLOATS},
     {"clamp", "x[3,5] int(-1) int(1)", "", ref_clamp, .no_grad = true, .only = FLOATS},

@@ -144,8 +144,39 @@ static void test_pow(const Kernels *k)
     tap_ok(worst <= 4.0, "%s: pow within 4 units in the last place (worst %.2f)", k->isa, worst);
 }
 
+/* gelu and its derivative, whose bounds are absolute: gelu's for each unit of |x|. */
+static void test_gelu(const Kernels *k)
+{
+    static float x[BLOCK], one[BLOCK], y[BLOCK], d[BLOCK];
+    double worst = 0.0, worst_slope = 0.0, unit = ldexp(1.0, -24), least = ldexp(1.0, -149);
+    bool flat = true;
+    for (uint64_t bits = 0; bits < (uint64_t)1 << 32;) {
+        int64_t n = 0;
+        for (; n < BLOCK && bits < (uint64_t)1 << 32; bits += STEP) {
+            x[n] = from_bits((uint32_t)bits);
+            one[n] = 1.0f;
+            if (isfinite(x[n])) n++;
+        }
+        k->unary[UNARY_gelu][DTYPE_f32](n, x, y);
+        k->unary_grad[UNARY_gelu][DTYPE_f32](n, x, NULL, one, d);
+        for (int64_t i = 0; i < n; i++) {
+            double v = (double)x[i], gate = ndtr(v), slope = gate + v * 0.39894228040143267794 * exp(-0.5 * v * v);
+            worst = fmax(worst, (fabs((double)y[i] - v * gate) - least) / (fabs(v) + least) / unit);
+            worst_slope = fmax(worst_slope, fabs((double)d[i] - slope) / unit);
+            flat = flat && (fabsf(x[i]) < 6.0f || y[i] == (x[i] > 0.0f ? x[i] : 0.0f));
+        }
+    }
+    tap_ok(worst <= 4.0, "%s: gelu within 4 |x| 2^-24 (worst %.2f)", k->isa, worst);
+    tap_ok(worst_slope <= 7.0, "%s: gelu's derivative within 7 * 2^-24 (worst %.2f)", k->isa, worst_slope);
+    tap_ok(flat, "%s: gelu is x or 0 beyond 6", k->isa);
+    k->unary[UNARY_gelu][DTYPE_f32](2, (float[]){ INFINITY, NAN }, y);
+    k->unary_grad[UNARY_gelu][DTYPE_f32](2, (float[]){ -NAN, NAN }, NULL, one, d);
+    tap_ok(y[0] == INFINITY && isnan(y[1]) && isnan(d[0]) && isnan(d[1]), "%s: gelu of infinity and NaN", k->isa);
+}
+
 static void test_kernels(const Kernels *k)
 {
+    test_gelu(k);
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
         test_function(k, &functions[i]);
         test_specials(k, &functions[i]);
