@@ -7,7 +7,7 @@ usage: workloads.py NAME FOLDER weights       FOLDER/NAME.npz, and a line: losse
 
 A workload is a function that returns (model or None, draw, step): draw() makes one step's inputs, step(*inputs) takes
 the step and returns its loss. THREADS says how many threads."""
-import ctypes, inspect, json, os, re, sys, time
+import contextlib, ctypes, inspect, json, os, re, sys, time
 import numpy as np
 import torch, torch.nn as nn, torch.nn.functional as F
 
@@ -21,10 +21,12 @@ def adamw(parameters):
     return torch.optim.AdamW(parameters, 1e-3, **({"fused": True} if fused else {"foreach": False}))
 
 
-def trained(model, optimiser, loss):
+def trained(model, optimiser, loss, narrow=False):
+    """[narrow]: with products of bf16, as PyTorch would have them."""
     def step(*inputs):
         optimiser.zero_grad()
-        value = loss(*inputs)
+        with torch.autocast("cpu", torch.bfloat16) if narrow else contextlib.nullcontext():
+            value = loss(*inputs)
         value.backward()
         optimiser.step()
         return value
@@ -153,18 +155,18 @@ def mlp():
     return model, draw, trained(model, adamw(model.parameters()), loss)
 
 
-def mae(batch=64, **sizes):
+def mae(batch=64, narrow=False, **sizes):
     model = MaskedAutoencoder(**sizes)
     side = 4 * int(sizes.get("tokens", 64) ** 0.5)
     draw = lambda: (torch.randn(batch, 3, side, side), torch.rand(batch, sizes.get("tokens", 64)))
-    return model, draw, trained(model, adamw(model.parameters()), model)
+    return model, draw, trained(model, adamw(model.parameters()), model, narrow)
 
 
-def mlm(batch=32, tokens=128, **sizes):
+def mlm(batch=32, tokens=128, narrow=False, **sizes):
     model = LanguageModel(**sizes)
     loss = lambda x, y: F.cross_entropy(model(x).view(-1, 512), y.view(-1))
     draw = lambda: (torch.randint(0, 512, (batch, tokens)), torch.randint(0, 512, (batch, tokens)))
-    return model, draw, trained(model, adamw(model.parameters()), loss)
+    return model, draw, trained(model, adamw(model.parameters()), loss, narrow)
 
 
 def resnet(batch=128, width=64):
@@ -275,6 +277,7 @@ def matmul(n):
 
 WORKLOADS = {
     "mlp": mlp, "mae": mae, "mlm": mlm, "resnet": resnet, "tiny": tiny,
+    "mae_bf16": lambda: mae(narrow=True), "mlm_bf16": lambda: mlm(narrow=True),
     "adamw": update_adamw, "lars": update_lars,
     "chain": chain, "gelu": gelu, "layer_norm": layer_norm, "softmax": softmax,
     "conv3_64": convolution(64, 64, 32, 3), "conv3_256": convolution(256, 256, 8, 3), "conv3_rgb": convolution(3, 64, 32, 3),

@@ -507,6 +507,20 @@ bool native_no_grad(Vm *vm, const Value *args, Value *result)
     return fine;
 }
 
+bool native_autocast(Vm *vm, const Value *args, Value *result)
+{
+    TensorContext *ctx = vm_tensors(vm);
+    Dtype dtype;
+    if (!value_to_dtype(args[0], &dtype) || dtype != DTYPE_bf16)
+        return vm_fail(vm, ERROR_value, "autocast", "products are computed in bf16, not in %s", dtype_name(dtype));
+    if (!native_is_callable(args[1])) return native_wants(vm, "autocast", "f", "a function", args[1]);
+    bool narrow = ctx->narrow;
+    ctx->narrow = true;
+    bool fine = vm_call(vm, args[1], 0, NULL, 0, NULL, result);
+    ctx->narrow = narrow;
+    return fine;
+}
+
 /* ---- for optimisers ---- */
 
 static bool gradients_inside(Leaves *leaves, Value models, Value f, Value *value, Value *gradients)

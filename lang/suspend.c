@@ -35,7 +35,7 @@ void vm_suspend(Vm *vm, Suspended *kept)
     memcpy(kept->operand_name, vm->operand_name, sizeof kept->operand_name);
     error_clear(&vm->tensors.error);
     vm->tensors.recording = 0;
-    vm->tensors.meta = vm->tensors.defer = false;
+    vm->tensors.meta = vm->tensors.defer = vm->tensors.narrow = false;
     vm->tensors.boundary = NULL;
     vm->tensors.watch = NULL;
     vm->training = vm->exiting = false;

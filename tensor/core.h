@@ -75,6 +75,7 @@ void deferred_free(Deferred *deferred);
 typedef enum CpuLevel { CPU_BASE, CPU_AVX2, CPU_AVX512 } CpuLevel;
 CpuLevel cpu_level(void);              /* of the kernels: by feature bits, or lower by TESSERA_ISA */
 CpuLevel cpu_detected(void);           /* what the processor and the system can do */
+bool cpu_tiles(void);                  /* products of bf16 in tile registers */
 const char *cpu_level_name(void);      /* of the kernels: "avx512" */
 
 /* ---- pool.c, blas.c ---- */

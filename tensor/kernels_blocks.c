@@ -25,32 +25,12 @@
 
 /* ---- squares turned ---- */
 
-/* Stages of turning a square of 16 x 16: rows [by] apart exchange half of what they hold. */
-#define STAGE(by, low, high)                                                                                          \
-    for (int i = 0; i < 16; i++)                                                                                      \
-        if ((i & by) == 0) {                                                                                          \
-            V a = v[i], b = v[i + by];                                                                                \
-            v[i] = __builtin_shufflevector(a, b, low);                                                                \
-            v[i + by] = __builtin_shufflevector(a, b, high);                                                          \
-        }
-#define LOW_1 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30
-#define HIGH_1 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31
-#define LOW_2 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29
-#define HIGH_2 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31
-#define LOW_4 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27
-#define HIGH_4 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31
-#define LOW_8 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23
-#define HIGH_8 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31
-
 INLINE void turn_square(const float *from, int64_t from_step, float *to, int64_t to_step, const float *bias)
 {
     V v[16];
     for (int i = 0; i < 16; i++)
         v[i] = AT(from + i * from_step);
-    STAGE(1, LOW_1, HIGH_1)
-    STAGE(2, LOW_2, HIGH_2)
-    STAGE(4, LOW_4, HIGH_4)
-    STAGE(8, LOW_8, HIGH_8)
+    TURN_SQUARE(V, v)
     for (int i = 0; i < 16; i++) {
         if (bias)
             v[i] += bias[i];

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Chooses the kernel tables for this processor. KERNELS_X86 says that the build made three of each. */
+/* Chooses the kernel tables for this processor. KERNELS_X86 says that the build made three of each,
+   KERNELS_TILES that it made those for tile registers. */
 #include "blocks.h"
 #include "core.h"
 #include "kernels.h"
+#include "tiles.h"
 
 #ifdef KERNELS_X86
 extern const Kernels kernels_sse2, kernels_avx2, kernels_avx512;
@@ -32,4 +34,12 @@ const Kernels *kernels(void) { return &kernels_plain; }
 extern const BlockKernels kernels_blocks_plain;
 
 const BlockKernels *block_kernels(void) { return &kernels_blocks_plain; }
+#endif
+
+#ifdef KERNELS_TILES
+extern const TileKernels kernels_tiles;
+
+const TileKernels *tile_kernels(void) { return cpu_tiles() ? &kernels_tiles : NULL; }
+#else
+const TileKernels *tile_kernels(void) { return NULL; }
 #endif

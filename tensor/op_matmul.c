@@ -10,6 +10,7 @@
 #include "blocks.h"
 #include "op.h"
 #include "product.h"
+#include "tiles.h"
 
 #define TILE_WORK 4e6         /* multiply-adds worth a task of their own */
 #define TILE_MOST 4e8         /* more than these make an interrupt wait */
@@ -40,6 +41,7 @@ typedef struct Product {
     int64_t group;            /* batches a task */
     char *partial;            /* [tiles_k, m, n] when k is cut */
     bool own;                 /* the tiles are product.c's */
+    bool narrow;              /* or product_narrow.c's */
 } Product;
 
 /* ---- shapes ---- */
@@ -87,12 +89,23 @@ static bool blas_layout(int64_t rows, int64_t columns, int64_t row, int64_t colu
     return false;
 }
 
+/* What product_narrow.c does as it packs, for processors without it. */
+static bool round_to_bf16(TensorContext *ctx, Tensor **x)
+{
+    Tensor *narrow = *x == NULL ? NULL : tensor_cast(ctx, *x, DTYPE_bf16);
+    tensor_slot(x, narrow == NULL ? NULL : tensor_cast(ctx, narrow, DTYPE_f32));
+    tensor_release(narrow);
+    return *x != NULL;
+}
+
 /* Fills [operand] from x seen as [batch…, rows, columns]; a vector is a row on the left and a column on the right.
    Copies what BLAS cannot read. */
 static bool operand_make(OpCall *call, const Product *p, Tensor *x, bool left, Operand *operand)
 {
     int64_t rows = left ? p->m : p->k, columns = left ? p->k : p->n;
     operand->tensor = x->dtype == p->dtype ? tensor_retain(x) : tensor_cast(call->ctx, x, p->dtype);
+    bool round = p->dtype == DTYPE_f32 && call->ctx->narrow && !tile_kernels();
+    if (round && !round_to_bf16(call->ctx, &operand->tensor)) return false;
     for (int attempt = 0; operand->tensor != NULL; attempt++) {
         Tensor *t = operand->tensor;
         int64_t row = t->ndim > 1 ? t->stride[t->ndim - 2] : left ? columns : t->stride[0];
@@ -274,7 +287,7 @@ static void tile_task(void *arg, int64_t task)
         out += (i * p->n + j) * width;
         const char *left = p->a.tensor->data + (a + inside_a) * width, *right = p->b.tensor->data + (b + inside_b) * width;
         ProductTile own = own_tile(p, m, n, k, left, right, j, out);
-        if (p->own && product_tile(&own)) continue;              /* BLAS where memory is short */
+        if (p->own && (p->narrow ? product_narrow_tile : product_tile)(&own)) continue;    /* BLAS where memory is short */
         tile_product(p, m, n, k, left, right, out, p->n);
         if (p->bias != NULL && p->tiles_k == 1) add_bias(p, m, n, j, out, p->n);
     }
@@ -336,7 +349,8 @@ static bool product_run(OpCall *call, Product *p)
     if (p->a.lead > INT_MAX || p->b.lead > INT_MAX || p->n > INT_MAX || p->k > INT_MAX)
         return op_error(call, ERROR_shape, "a side is longer than %d", INT_MAX);
     if (p->m * p->n * p->k > SMALL_WORK && (p->blas = blas_open(&call->ctx->error)) == NULL) return false;
-    if (p->dtype == DTYPE_f32 && product_suits(p->m, p->n, p->k) && p->batches < SHARED_BATCHES &&
+    p->narrow = p->dtype == DTYPE_f32 && call->ctx->narrow && tile_kernels();
+    if (p->dtype == DTYPE_f32 && !p->narrow && product_suits(p->m, p->n, p->k) && p->batches < SHARED_BATCHES &&
         (product_pieces(p->m, p->n) >= SHARED_PIECES || p->k < 2 * TILE_DEPTH))
         return shared_products(call, p);
     choose_tiles(p);
@@ -344,7 +358,7 @@ static bool product_run(OpCall *call, Product *p)
         p->partial = scratch_take(&call->ctx->error, (size_t)(p->tiles_k * p->m * p->n * width));
         if (p->partial == NULL) return false;
     }
-    p->own = p->dtype == DTYPE_f32 && product_suits(p->tile_m, p->tile_n, p->tile_k);
+    p->own = p->narrow || (p->dtype == DTYPE_f32 && product_suits(p->tile_m, p->tile_n, p->tile_k));
     int64_t tasks = p->tiles_m * p->tiles_n * p->tiles_k * parts_of(p->batches, p->group);
     if (!pool_run(call->ctx, tasks, tile_task, p)) return false;
     return p->tiles_k == 1 || sum_partials(call, p);

@@ -25,4 +25,7 @@ bool product_tile(const ProductTile *tile);
 /* On all threads of the pool. False when there was no memory, too, or on an interrupt, which [ctx] tells of. */
 bool product_shared(TensorContext *ctx, const ProductTile *tile);
 
+/* The same, with a and b rounded to bf16; needs a processor that has products of those. */
+bool product_narrow_tile(const ProductTile *tile);
+
 #endif

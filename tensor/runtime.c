@@ -21,9 +21,10 @@ void runtime_info(RuntimeInfo *info, bool open_blas)
     bool opened = open_blas && blas_open(&ignored);
     MemoryUse use;
     memory_use(&use);
-    *info = (RuntimeInfo){.threads = pool_threads(), .isa = cpu_level_name(), .blas = opened ? blas_path() : NULL,
-                          .blas_core = opened ? blas_core() : NULL, .memory_budget = use.budget,
-                          .memory_live = use.live, .memory_peak = use.peak, .memory_cached = use.cached,
+    *info = (RuntimeInfo){.threads = pool_threads(), .isa = cpu_level_name(), .tiles = cpu_tiles(),
+                          .blas = opened ? blas_path() : NULL, .blas_core = opened ? blas_core() : NULL,
+                          .memory_budget = use.budget, .memory_live = use.live, .memory_peak = use.peak,
+                          .memory_cached = use.cached,
                           .tensors_live = tensor_live_count()};
 }
 

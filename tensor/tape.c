@@ -21,6 +21,7 @@ struct GradNode {
     int32_t n_in;
     uint8_t n_out, n_attr;
     int32_t place;            /* where it was recorded, as context->watch said */
+    bool narrow;              /* the context's when it was recorded: its gradient's products are alike */
     bool spent;               /* backward has used it up */
     bool reaches;             /* in this pass: leads to a leaf */
     bool asked;               /* in this pass: is one of the leaves */
@@ -66,7 +67,7 @@ static GradNode *new_node(TensorContext *context, const OpDef *def, int n_in, in
         error_set(&context->error, ERROR_memory, "", "no memory is left to record gradients");
         return NULL;
     }
-    *node = (GradNode){.refs = 1, .n_in = n_in, .n_out = (uint8_t)n_out, .n_attr = (uint8_t)n_attr, .def = def,
+    *node = (GradNode){.refs = 1, .narrow = context->narrow, .n_in = n_in, .n_out = (uint8_t)n_out, .n_attr = (uint8_t)n_attr, .def = def,
                        .bytes = bytes, .place = context->watch ? context->watch->place : 0};
     node->order = atomic_fetch_add_explicit(&node_orders, 1, memory_order_relaxed);
     node->edge = (Edge *)(void *)(node + 1);
@@ -663,7 +664,11 @@ static bool call_hook(Pass *pass, GradNode *node, bool *wants, Tensor **dx)
 
 static bool any_rule(Pass *pass, GradNode *node, bool *wants, Tensor **dx)
 {
-    return node->hook ? call_hook(pass, node, wants, dx) : call_rule(pass, node, wants, dx);
+    bool narrow = pass->ctx->narrow;
+    pass->ctx->narrow = node->narrow;
+    bool done = node->hook ? call_hook(pass, node, wants, dx) : call_rule(pass, node, wants, dx);
+    pass->ctx->narrow = narrow;
+    return done;
 }
 
 static bool watched_rule(Pass *pass, GradNode *node, bool *wants, Tensor **dx)

@@ -75,6 +75,7 @@ typedef struct TensorContext {
     int recording;            /* depth of enclosing gradient calls; ops record only when it is above 0 */
     bool meta;                /* a dry run: ops give tensors with shape and dtype but without values; an op whose
                                  result's shape depends on values fails with ERROR_internal */
+    bool narrow;              /* products of f32 matrices round their inputs to bf16 and sum in f32 */
     bool defer;               /* the next op_call_fused may put off its result */
     const atomic_uint *asked; /* of FLAG_…; long kernels look at it by tensor_stopped. May be NULL */
     void (*serve)(void *owner);   /* what FLAG_REQUEST asks for; on other threads it does nothing. May be NULL */
@@ -289,6 +290,7 @@ bool image_save(TensorContext *context, const char *path, Tensor *tensor);
 typedef struct RuntimeInfo {
     int threads;
     const char *isa;          /* the instruction set of the kernels in use */
+    bool tiles;               /* tile registers multiply bf16 */
     const char *blas;         /* path of the BLAS in use */
     const char *blas_core;    /* its core type */
     size_t memory_budget, memory_live, memory_peak, memory_cached;   /* bytes */

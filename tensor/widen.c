@@ -61,7 +61,11 @@ static bool run_wide(Scope *s, const OpDef *def, Dtype dtype, int n_in, Tensor *
             asked[at].dtype = DTYPE_f32;
         attr = asked;
     }
-    return op_call(s->ctx, def, n_in, wide, attr, out, n_out);
+    bool narrow = s->ctx->narrow, product = def == op_def(OP_matmul) || def == op_def(OP_linear);
+    s->ctx->narrow = narrow || (dtype == DTYPE_bf16 && product);    /* what is bf16 already loses nothing by it */
+    bool done = op_call(s->ctx, def, n_in, wide, attr, out, n_out);
+    s->ctx->narrow = narrow;
+    return done;
 }
 
 /* The error of the f32 run shows f32 tensors; the user's are half. */

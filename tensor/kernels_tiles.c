@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Packing and products for the tile registers of AMX (tiles.h). A tile of the left operand has 16 rows of 32 numbers; one
+   of the right operand 16 rows of 16 pairs, for the instruction multiplies pairs. The order of sums is the instruction's:
+   along the depth, two at a time. */
+#include <immintrin.h>
+#include <string.h>
+
+#include "tiles.h"
+#include "vector.h"
+
+typedef uint32_t Pairs __attribute__((vector_size(64), aligned(4), may_alias));
+
+static __mmask16 first(int64_t n)
+{
+    return (__mmask16)(n >= 16 ? 0xFFFF : n <= 0 ? 0 : (1u << n) - 1);
+}
+
+static __m512i narrow(__m512 x)
+{
+    return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x));
+}
+
+/* line[i]: the 16 pairs of line i. */
+static void along(int64_t lines, int64_t depth, const float *from, int64_t step, Pairs line[TILE_LINES])
+{
+    for (int64_t i = 0; i < TILE_LINES; i++, from += step) {
+        bool is = i < lines;
+        __m512 low = _mm512_maskz_loadu_ps(is ? first(depth) : 0, from);
+        __m512 high = _mm512_maskz_loadu_ps(is ? first(depth - 16) : 0, from + 16);
+        line[i] = (Pairs)_mm512_cvtne2ps_pbh(high, low);
+    }
+}
+
+/* pair[p]: pair p of all 16 lines. */
+static void across(int64_t lines, int64_t depth, const float *from, int64_t step, Pairs pair[TILE_LINES])
+{
+    for (int64_t p = 0; p < TILE_LINES; p++, from += 2 * step) {
+        __m512 low = _mm512_maskz_loadu_ps(2 * p < depth ? first(lines) : 0, from);
+        __m512 high = _mm512_maskz_loadu_ps(2 * p + 1 < depth ? first(lines) : 0, from + step);
+        pair[p] = (Pairs)_mm512_or_si512(narrow(low), _mm512_slli_epi32(narrow(high), 16));
+    }
+}
+
+static void pack(int64_t lines, int64_t depth, const float *from, int64_t step, bool turned, bool right, char *to)
+{
+    for (int64_t i = 0; i < lines; i += TILE_LINES)
+        for (int64_t k = 0; k < depth; k += TILE_INNER, to += TILE_BYTES) {
+            Pairs v[TILE_LINES];
+            if (turned)
+                across(lines - i, depth - k, from + k * step + i, step, v);
+            else
+                along(lines - i, depth - k, from + i * step + k, step, v);
+            if (turned != right) {
+                TURN_SQUARE(Pairs, v)
+            }
+            memcpy(to, v, TILE_BYTES);
+        }
+}
+
+/* ---- products ---- */
+
+/* Registers: 0 to 3 sums, 4 and 5 two blocks of rows, 6 and 7 two of columns. */
+static void begin(void)
+{
+    static const struct { uint8_t palette, start, zeros[14]; uint16_t bytes[16]; uint8_t rows[16]; } shape = {
+        1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16},
+    };
+    _tile_loadconfig(&shape);
+}
+
+static void end(void)
+{
+    _tile_release();
+}
+
+#define LINE 64               /* bytes of a tile's row */
+#define SUM(tile, at)         /* a sum begins with what is there, or 0 */                                             \
+    do {                                                                                                              \
+        if (add)                                                                                                      \
+            _tile_loadd(tile, at, step * 4);                                                                          \
+        else                                                                                                          \
+            _tile_zero(tile);                                                                                         \
+    } while (0)
+
+static void four(int64_t deep, const char *a, const char *b, bool add, float *c, int64_t step)
+{
+    const char *lower = a + deep * TILE_BYTES, *later = b + deep * TILE_BYTES;
+    float *below = c + 16 * step;
+    SUM(0, c);
+    SUM(1, c + 16);
+    SUM(2, below);
+    SUM(3, below + 16);
+    for (int64_t k = 0; k < deep * TILE_BYTES; k += TILE_BYTES) {
+        _tile_loadd(4, a + k, LINE);
+        _tile_loadd(6, b + k, LINE);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, later + k, LINE);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_loadd(5, lower + k, LINE);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+    }
+    _tile_stored(0, c, step * 4);
+    _tile_stored(1, c + 16, step * 4);
+    _tile_stored(2, below, step * 4);
+    _tile_stored(3, below + 16, step * 4);
+}
+
+static void one(int64_t deep, const char *a, const char *b, bool add, float *c, int64_t step)
+{
+    SUM(0, c);
+    for (int64_t k = 0; k < deep * TILE_BYTES; k += TILE_BYTES) {
+        _tile_loadd(4, a + k, LINE);
+        _tile_loadd(6, b + k, LINE);
+        _tile_dpbf16ps(0, 4, 6);
+    }
+    _tile_stored(0, c, step * 4);
+}
+
+static void product(int rows, int columns, int64_t deep, const char *a, const char *b, bool add, float *c, int64_t step)
+{
+    if (rows == 2 && columns == 2) {
+        four(deep, a, b, add, c, step);
+        return;
+    }
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < columns; j++)
+            one(deep, a + i * deep * TILE_BYTES, b + j * deep * TILE_BYTES, add, c + i * 16 * step + j * 16, step);
+}
+
+extern const TileKernels kernels_tiles;
+const TileKernels kernels_tiles = {.pack = pack, .product = product, .begin = begin, .end = end};

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Products of matrices whose numbers are rounded to bf16 and whose sums are f32, in the tile registers that some
+   processors have (AMX): between kernels_tiles.c and product_narrow.c.
+
+   Packed: blocks of 16 lines, each a row of the left or a column of the right operand: [lines / 16][depth / 32] tiles of
+   TILE_BYTES. Sizes are rounded up, what is missing is zeros. */
+#ifndef TESSERA_TILES_H
+#define TESSERA_TILES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TILE_LINES 16
+#define TILE_INNER 32         /* numbers of a line in a tile */
+#define TILE_BYTES 1024
+
+typedef struct TileKernels {
+    /* [lines] of [depth] numbers, [step] apart; turned: the depth's rows of [lines] numbers, [step] apart. For the left
+       operand tiles have a row a line, for the right one a row for two numbers of all lines. */
+    void (*pack)(int64_t lines, int64_t depth, const float *from, int64_t step, bool turned, bool right, char *to);
+    /* c [16 * rows, 16 * columns], rows [step] apart, (+)= a times b; 1 or 2 rows and columns of tiles, [deep] tiles each */
+    void (*product)(int rows, int columns, int64_t deep, const char *a, const char *b, bool add, float *c, int64_t step);
+    void (*begin)(void);      /* on each thread, around products */
+    void (*end)(void);
+} TileKernels;
+
+/* NULL: this processor has none, or TESSERA_ISA asks for less (kernels_pick.c). */
+const TileKernels *tile_kernels(void);
+
+#endif
