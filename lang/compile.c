@@ -337,6 +337,8 @@ static void pin_for_inspection(const Fn *fn, bool *pinned)
 
 static void proto_link(Vm *vm, Proto *p)
 {
+    for (int i = 0; i < p->n_marks; i++)           /* without memory a debugger finds a later one */
+        source_note_statement(p->source, p->marks[i].span.start);
     p->next = vm->protos;
     p->link = &vm->protos;
     if (p->next)

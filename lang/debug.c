@@ -34,6 +34,8 @@ static Code kept(const Proto *proto, int pc, const bool *whole)
 void debug_adopt(Debugger *debugger, Proto *proto)
 {
     (void)debugger;
+    if (proto->n_code == 0)
+        return;
     size_t code = (size_t)proto->n_code * sizeof(Code);
     DebugCode *debug = calloc(1, sizeof *debug + code + (size_t)proto->n_marks + 1);
     bool *whole = calloc((size_t)proto->n_registers + 1, sizeof *whole);

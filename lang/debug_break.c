@@ -2,7 +2,6 @@
 /* Breakpoints: which statement a line means, conditions, counts, and messages in place of stops. A line of a source may
    have been compiled several times, for a finally or for a function that was defined anew: a breakpoint lies in all.
    Invariant: spots name code that is alive, since each text that is compiled binds them anew. */
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,23 +40,6 @@ static int line_of(const Source *source, uint32_t offset)
 
 /* ---- where they lie ---- */
 
-/* The first statement at or after a line, over all code of one text: the outermost one where the line has several. */
-typedef struct Nearest { int line; uint32_t start; } Nearest;
-
-static void nearest_in(const Proto *proto, int line, Nearest *found)
-{
-    for (int i = 0; i < proto->n_marks; i++) {
-        uint32_t start = proto->marks[i].span.start;
-        int at = start >= found->start ? INT_MAX : line_of(proto->source, start);
-        if (at >= line && at < INT_MAX)
-            *found = (Nearest){at, start};
-    }
-    for (int i = 0; i < proto->n_protos; i++)
-        nearest_in(proto->protos[i], line, found);
-    for (int i = 0; i < proto->n_methods; i++)
-        nearest_in(proto->methods[i], line, found);
-}
-
 static void add_spot(Breakpoint *breakpoint, const Proto *proto, int mark)
 {
     if (breakpoint->n_spots == breakpoint->room) {
@@ -73,23 +55,18 @@ static void add_spot(Breakpoint *breakpoint, const Proto *proto, int mark)
         proto->debug->breaks[mark] = true;
 }
 
+/* Code that ran once, as a cell's own does, is gone, but the line means the same statement. */
 static void bind_line(Vm *vm, Breakpoint *breakpoint, const Source *source)
 {
-    Nearest nearest = {0, UINT32_MAX};
+    uint32_t start = source_statement_from(source, (uint32_t)breakpoint->told.line);
+    if (start == UINT32_MAX)
+        return;
+    breakpoint->told.verified = line_of(source, start);
+    breakpoint->told.message[0] = 0;
     for (const Proto *proto = vm->protos; proto; proto = proto->next)
-        if (proto->source == source)
-            for (int i = 0; i < proto->n_marks; i++) {
-                uint32_t start = proto->marks[i].span.start;
-                int at = start < nearest.start ? line_of(source, start) : 0;
-                if (at >= breakpoint->told.line)
-                    nearest = (Nearest){at, start};
-            }
-    for (const Proto *proto = vm->protos; proto && nearest.line; proto = proto->next)
         for (int i = 0; proto->source == source && i < proto->n_marks; i++)
-            if (proto->marks[i].span.start == nearest.start)
+            if (proto->marks[i].span.start == start)
                 add_spot(breakpoint, proto, i);
-    if (nearest.line)
-        breakpoint->told.verified = nearest.line;
 }
 
 /* A text's code lies together in the list, but for what it made later. */
@@ -178,18 +155,16 @@ static char *read_text(Vm *vm, const Breakpoint *breakpoint, size_t *length)
 static void foresee(Debugger *debugger, Breakpoint *breakpoint, const char *text, size_t length)
 {
     Vm *vm = debugger->session->vm;
-    Module *nowhere = calloc(1, sizeof *nowhere);
+    Module *nowhere = heap_new(sizeof *nowhere);
     Source *source = nowhere ? source_new(breakpoint->source, text, length, true) : NULL;
     Parse *parse = source ? parse_source(source, false) : NULL;
     bool muted;
     vm->debugger = NULL;
     Proto *proto = parse && !parse->errors ? compile_module(vm, nowhere, parse, &muted) : NULL;
     vm->debugger = debugger;
-    Nearest nearest = {0, UINT32_MAX};
-    if (proto)
-        nearest_in(proto, breakpoint->told.line, &nearest);
-    breakpoint->told.verified = nearest.line;
-    if (!nearest.line)
+    uint32_t start = proto ? source_statement_from(source, (uint32_t)breakpoint->told.line) : UINT32_MAX;
+    breakpoint->told.verified = start == UINT32_MAX ? 0 : line_of(source, start);
+    if (start == UINT32_MAX)
         snprintf(breakpoint->told.message, sizeof breakpoint->told.message,
                  parse && parse->errors ? "the source has a syntax error" : "there is no statement at or after line %d",
                  breakpoint->told.line);
@@ -198,8 +173,7 @@ static void foresee(Debugger *debugger, Breakpoint *breakpoint, const char *text
         parse_free(parse);
     source_release(source);
     if (nowhere)
-        module_clear(nowhere);
-    free(nowhere);
+        value_release((Value){.tag = TAG_MODULE, .module = nowhere});
 }
 
 static bool is_loaded(const Vm *vm, const Breakpoint *breakpoint)
@@ -217,7 +191,7 @@ static void verify(Debugger *debugger, Breakpoint *breakpoint, const char *text,
 {
     DebugBreakpoint *told = &breakpoint->told;
     size_t read = length;
-    if (breakpoint->broken || breakpoint->n_spots)
+    if (breakpoint->broken || (told->verified && !text))
         return;
     char *file = text ? NULL : read_text(debugger->session->vm, breakpoint, &read);
     if (text || file)

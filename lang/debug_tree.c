@@ -74,27 +74,30 @@ static void preview_number(const Tensor *t, int64_t at, Text *out)
         text_int(out, tensor_item_int(t, at));
 }
 
-/* Its first elements; brackets are those of one axis. */
+/* Its first elements, with brackets as they would be written. */
 static void preview_tensor(const Tensor *t, Text *out)
 {
     int64_t size = tensor_size(t);
-    if (t->meta) {
-        text_string(out, "without values");
+    int open = 0;
+    if (t->meta || size == 0) {
+        text_string(out, t->meta ? "without values" : "[]");
         return;
     }
-    if (t->ndim > 0)
-        text_string(out, t->ndim == 1 ? "[" : "[[");
     for (int64_t i = 0; i < size; i++) {
+        int64_t block = 1;
+        int starts = 0;       /* axes that begin anew with this element */
+        for (int d = t->ndim - 1; d >= 0 && i % (block *= t->shape[d]) == 0; d--) starts++;
+        for (; i && open > t->ndim - starts; open--) text_string(out, "]");
         if (i)
             text_string(out, ", ");
+        for (; open < t->ndim; open++) text_string(out, "[");
         if (i == PREVIEW_ITEMS / 2) {
             text_string(out, "…");
             break;
         }
         preview_number(t, i, out);
     }
-    if (t->ndim > 0)
-        text_string(out, t->ndim == 1 ? "]" : "]]");
+    for (; open > 0; open--) text_string(out, "]");
 }
 
 static void preview_object(Vm *vm, const Object *object, int depth, Text *out)
@@ -184,6 +187,14 @@ static void preview(Vm *vm, Value v, int depth, Text *out)
         if (v.range->step != 1)
             text_format(out, " by %lld", (long long)v.range->step);
         break;
+    case TAG_SCALAR:
+        if (dtype_class((Dtype)v.dtype) == CLASS_FLOAT)
+            print_float(out, v.f, (Dtype)v.dtype);
+        else if (v.dtype == DTYPE_bool)
+            text_string(out, v.i ? "true" : "false");
+        else
+            text_int(out, v.i);
+        break;
     default: value_repr(vm, v, out);
     }
 }
@@ -204,8 +215,11 @@ static int shown_fields(const Object *object)
     return count;
 }
 
+/* `_` is the prompt's, and changes with every input. */
 static bool is_member(const Slot *slot)
 {
+    if (!strcmp(slot->name, "_"))
+        return false;
     return slot->value.tag != TAG_UNDEFINED || (slot->declared && slot->function.tag != TAG_UNDEFINED);
 }
 
@@ -489,7 +503,8 @@ static Value summary(const Tensor *t, long long which)
         sum += x;
     }
     double found = which == 3 ? least : which == 4 ? most : sum / (double)size;
-    return whole && which < 5 ? value_int((int64_t)found) : value_float(found);
+    return whole ? which < 5 ? value_int((int64_t)found) : value_float(found)
+                 : value_scalar_float((Dtype)t->dtype, found);
 }
 
 static Value tensor_member(const Tensor *t, long long which)

@@ -44,6 +44,7 @@ void source_release(Source *source)
     free(source->name);
     free(source->text);
     free(source->line_start);
+    free(source->statement);
     free(source);
 }
 
@@ -59,6 +60,29 @@ void source_locate(const Source *source, uint32_t offset, uint32_t *line, uint32
     *column = 1;
     for (uint32_t i = source->line_start[low]; i < offset; i++)
         *column += ((unsigned char)source->text[i] & 0xC0) != 0x80;
+}
+
+bool source_note_statement(Source *source, uint32_t start)
+{
+    if (source->n_statements == source->statement_room) {
+        uint32_t room = source->statement_room ? source->statement_room * 2 : 16;
+        uint32_t *wider = realloc(source->statement, room * sizeof *wider);
+        if (!wider) return false;
+        source->statement = wider;
+        source->statement_room = room;
+    }
+    source->statement[source->n_statements++] = start;
+    return true;
+}
+
+uint32_t source_statement_from(const Source *source, uint32_t line)
+{
+    uint32_t first = UINT32_MAX;
+    if (line < 1 || line > source->n_lines) return first;
+    for (uint32_t i = 0; i < source->n_statements; i++)
+        if (source->statement[i] >= source->line_start[line - 1] && source->statement[i] < first)
+            first = source->statement[i];
+    return first;
 }
 
 const char *source_line(const Source *source, uint32_t line, uint32_t *length)

@@ -16,6 +16,8 @@ typedef struct Source {
     uint32_t length;
     uint32_t *line_start;     /* offsets of line starts */
     uint32_t n_lines;
+    uint32_t *statement;      /* where statements begin, in no order: what was compiled says it (compile.c) */
+    uint32_t n_statements, statement_room;
     bool library;             /* shipped with Tessera: its frames are hidden by default */
 } Source;
 
@@ -25,6 +27,9 @@ static inline Source *source_retain(Source *source) { if (source) source->refs++
 void source_release(Source *source);
 /* 1-based line and column (in codepoints) of an offset */
 void source_locate(const Source *source, uint32_t offset, uint32_t *line, uint32_t *column);
+bool source_note_statement(Source *source, uint32_t start);    /* false: memory is out */
+/* The first statement that begins in a 1-based line or after it; UINT32_MAX: none does. */
+uint32_t source_statement_from(const Source *source, uint32_t line);
 /* The text of a 1-based line without its newline. */
 const char *source_line(const Source *source, uint32_t line, uint32_t *length);
 
