@@ -72,6 +72,12 @@ static void on_comm(void *user, const CommMessage *message)
     comm_publish(user, message);
 }
 
+static void answer(Kernel *kernel, Request *request)
+{
+    request_handle(kernel, request);
+    request_release(request);
+}
+
 /* ---- asking the user ---- */
 
 /* What has come since on stdin; the caller's. */
@@ -82,6 +88,22 @@ static Request *take_answer(Kernel *kernel)
     kernel->answer = NULL;
     pthread_mutex_unlock(&kernel->lock);
     return answer;
+}
+
+/* Between two steps, maybe inside an op. */
+static void on_request(void *user)
+{
+    Kernel *kernel = user;
+    for (Request *request; (request = queue_take(kernel, &kernel->questions));) {
+        if (debug_waits_for_step(request)) queue_put(kernel, &kernel->looks, request);
+        else answer(kernel, request);
+    }
+    if (kernel->looks.first) session_request_visit(kernel->session);
+}
+
+static void on_visit(void *user)
+{
+    answer_questions(user);
 }
 
 static char *on_input(void *user, const char *prompt, bool secret)
@@ -96,31 +118,31 @@ static char *on_input(void *user, const char *prompt, bool secret)
         struct pollfd wake = {.fd = kernel->wake, .events = POLLIN};
         poll(&wake, 1, -1);
         event_forget(kernel->wake);
-        answer_questions(kernel);
+        if (session_may_visit(kernel->session)) answer_questions(kernel);
+        else on_request(kernel);
     }
     char *line = answer ? strdup(request_text(answer, "value")) : NULL;
     request_release(answer);
     return line;
 }
 
-static void on_request(void *user)
+static DebugAction on_stopped(void *user, const DebugStop *stop)
 {
-    answer_questions(user);
+    return debug_stopped(user, stop);
 }
 
 SessionConfig session_callbacks(Kernel *kernel, const char *library)
 {
     return (SessionConfig){.user = kernel, .output = on_output, .display = on_display, .input = on_input,
                            .clear = on_clear, .page = on_page, .next_input = on_next_input, .comm = on_comm,
-                           .serve = on_request, .library = library, .width = 100, .color = true,
+                           .serve = on_request, .visit = on_visit, .stopped = on_stopped, .library = library, .width = 100, .color = true,
                            .forms = "text/html text/markdown text/latex image/svg+xml image/png image/jpeg "
                                     "audio/wav application/json application/vnd.vegalite.v5+json"};
 }
 
 /* ---- running ---- */
 
-/* Between begin and end an interrupt reaches the session. */
-static void begin(Kernel *kernel, Request *request, bool silent)
+void evaluation_begin(Kernel *kernel, Request *request, bool silent)
 {
     kernel->silent = silent;
     kernel->payload = json_array();
@@ -129,11 +151,13 @@ static void begin(Kernel *kernel, Request *request, bool silent)
     atomic_store(&kernel->computing, true);
 }
 
-static void end(Kernel *kernel)
+void evaluation_end(Kernel *kernel)
 {
     atomic_store(&kernel->computing, false);
     places_finish(&kernel->places);
     output_finish(&kernel->output);
+    json_decref(kernel->payload);
+    kernel->payload = NULL;
 }
 
 static json_t *lines_of(const char *text)
@@ -294,6 +318,7 @@ static json_t *run_code(Kernel *kernel, Request *request, bool store)
     EvalResult result = {0};
     char name[32];
     snprintf(name, sizeof name, "<cell %d>", kernel->count);
+    debug_begin_cell(kernel, name, json_string_value(code), json_string_length(code));
     EvalStatus status = evaluate(kernel, name, json_string_value(code), json_string_length(code), &result);
     json_t *content;
     bool leaving = status == EVAL_EXIT;
@@ -316,15 +341,13 @@ json_t *handle_execute(Kernel *kernel, Request *request)
     bool store = !silent && request_flag(request, "store_history", true) && !is_blank(request_text(request, "code"));
     if (!json_is_string(code)) json_object_set_new(request->content, "code", code = json_string(""));
     if (store) kernel->count++;
-    begin(kernel, request, silent);
+    evaluation_begin(kernel, request, silent);
     if (!silent)
         publish(kernel, "execute_input", request, json_pack("{sO si}", "code", code, "execution_count", kernel->count));
     if (store) past_add(kernel, json_string_value(code));
     session_allow_input(kernel->session, request_flag(request, "allow_stdin", true));
     json_t *content = run_code(kernel, request, store);
-    end(kernel);
-    json_decref(kernel->payload);
-    kernel->payload = NULL;
+    evaluation_end(kernel);
     json_object_set_new(content, "execution_count", json_integer(kernel->count));
     const char *status = json_string_value(json_object_get(content, "status"));
     bool failed = status && strcmp(status, "error") == 0;
@@ -335,12 +358,10 @@ json_t *handle_execute(Kernel *kernel, Request *request)
 void run_comm(Kernel *kernel, Request *request, const CommMessage *message, bool *known)
 {
     EvalResult result = {0};
-    begin(kernel, request, false);
+    evaluation_begin(kernel, request, false);
     session_allow_input(kernel->session, false);
     if (session_comm(kernel->session, message, known, &result) == EVAL_ERROR) json_decref(reply_error(kernel, &result));
-    end(kernel);
-    json_decref(kernel->payload);
-    kernel->payload = NULL;
+    evaluation_end(kernel);
     eval_result_clear(&result);
 }
 
@@ -358,8 +379,6 @@ void run_jobs(Kernel *kernel)
 
 void answer_questions(Kernel *kernel)
 {
-    for (Request *request; (request = queue_take(kernel, &kernel->questions));) {
-        request_handle(kernel, request);
-        request_release(request);
-    }
+    for (Request *request; (request = queue_take(kernel, &kernel->looks));) answer(kernel, request);
+    for (Request *request; (request = queue_take(kernel, &kernel->questions));) answer(kernel, request);
 }

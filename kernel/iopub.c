@@ -27,7 +27,9 @@ void publish_status(Kernel *kernel, Request *request, const char *state)
     if (idle && kernel->cell == request) kernel->cell = NULL;
     if (!idle && request->type && request->type->turn == IN_TURN) kernel->cell = request;
     publish_outgoing_take(kernel, outgoing);
-    if (idle && kernel->cell) publish(kernel, "status", kernel->cell, json_pack("{ss}", "execution_state", "busy"));
+    /* Not as the cell's after a question on control: JupyterLab's debugger asks again at each word of the cell. */
+    Request *whose = request->socket == SOCKET_CONTROL ? NULL : kernel->cell;
+    if (idle && kernel->cell) publish(kernel, "status", whose, json_pack("{ss}", "execution_state", "busy"));
     pthread_mutex_unlock(&kernel->lock);
 }
 

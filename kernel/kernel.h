@@ -12,6 +12,7 @@
 
 #include "../lang/lang.h"
 #include "connection.h"
+#include "debug.h"
 #include "event.h"
 #include "history.h"
 #include "output.h"
@@ -60,6 +61,8 @@ typedef struct Kernel {
     bool silent;                         /* what the cell says is not shown */
     json_t *payload;                     /* of the cell's reply */
     bool leaving;                        /* the cell said exit() */
+    Queue looks;                         /* questions of the debugger that wait for the end of an op */
+    Debugger debugger;
 } Kernel;
 
 /* ---- main.c ---- */
@@ -94,9 +97,12 @@ void *control_run(void *kernel);
 
 /* ---- execute.c: the interpreter's thread ---- */
 void run_jobs(Kernel *kernel);                           /* until none is left or the kernel ends */
-void answer_questions(Kernel *kernel);
+void answer_questions(Kernel *kernel);                   /* where another text could be evaluated */
 SessionConfig session_callbacks(Kernel *kernel, const char *library);
 void run_comm(Kernel *kernel, Request *request, const CommMessage *message, bool *known);
+/* Around what is evaluated for a request: its output is shown, unless it is silent, and an interrupt reaches it. */
+void evaluation_begin(Kernel *kernel, Request *request, bool silent);
+void evaluation_end(Kernel *kernel);
 
 /* ---- bundle.c ---- */
 /* {data, metadata} of a display, as display_data has it. */

@@ -178,12 +178,14 @@ static bool start_threads(Kernel *kernel)
 
 static void close_state(Kernel *kernel)
 {
+    debug_close(kernel);
     output_close(&kernel->output);
     places_close(&kernel->places);
     session_free(kernel->session);
     past_close(kernel);
     queue_clear(&kernel->jobs);
     queue_clear(&kernel->questions);
+    queue_clear(&kernel->looks);
     request_release(kernel->answer);
     json_decref(kernel->comms);
     replays_close(&kernel->wire.replays);

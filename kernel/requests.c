@@ -63,9 +63,9 @@ json_t *handle_kernel_info(Kernel *kernel, Request *request)
                                  "codemirror_mode", mode, "nbconvert_exporter", "script");
     char banner[128];
     snprintf(banner, sizeof banner, "Tessera %s: tensors and gradients. name? explains a name.", session_version());
-    return json_pack("{ss ss ss ss so ss s[] s[] sb}", "status", "ok", "protocol_version", PROTOCOL_VERSION,
+    return json_pack("{ss ss ss ss so ss s[] s[s] sb}", "status", "ok", "protocol_version", PROTOCOL_VERSION,
                      "implementation", "tessera", "implementation_version", session_version(), "language_info", language,
-                     "banner", banner, "help_links", "supported_features", "debugger", 0);
+                     "banner", banner, "help_links", "supported_features", "debugger", "debugger", 1);
 }
 
 json_t *handle_connect(Kernel *kernel, Request *request)

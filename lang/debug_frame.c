@@ -156,6 +156,12 @@ const char *session_debug_source(Session *session, const char *name, size_t *len
     return text ? text : session_embedded(name, length);
 }
 
+void session_debug_sources(const Session *session, DebugSourceReport *report, void *user)
+{
+    for (const Proto *proto = session->vm->protos; proto; proto = proto->next)
+        report(user, proto->source->name, proto->source->library);
+}
+
 /* ---- evaluating ---- */
 
 void frame_visit(Debugger *debugger, Suspended *kept)

@@ -261,6 +261,9 @@ int session_debug_depth(const Session *session);               /* frames there a
 bool session_debug_frame(Session *session, int frame, DebugFrame *out);   /* 0: innermost; false: there is none */
 /* The text of a source by its name, of the latest of that name; NULL: unknown. */
 const char *session_debug_source(Session *session, const char *name, size_t *length);
+/* Tells the name of the source of all code that there is, the latest first, a name as often as there is code of it. */
+typedef void DebugSourceReport(void *user, const char *name, bool library);
+void session_debug_sources(const Session *session, DebugSourceReport *report, void *user);
 
 /* Values as a tree that is opened piece by piece. References hold until the evaluation goes on or ends. */
 typedef enum DebugKind { DEBUG_PLAIN, DEBUG_LOCAL, DEBUG_CAPTURED, DEBUG_FIELD, DEBUG_PARAM, DEBUG_BUFFER, DEBUG_GLOBAL,

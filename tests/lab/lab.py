@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A person's path through JupyterLab: open a notebook, run all, see the plot and the bar, complete, look a name up, stop a
-cell, restart. A screenshot of each step goes to the folder that is given."""
+cell, restart; then the debugger's (debugger.py). A screenshot of each step goes to the folder that is given; words after it
+pick paths: tour, debugger."""
 import os
 import shutil
 import socket
@@ -11,6 +12,7 @@ import urllib.request
 
 here = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(here, "..", "kernel"))
+from debugger import walk_debugger
 from harness import finish, home, ok
 
 from selenium import webdriver
@@ -18,6 +20,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 pictures = sys.argv[1] if len(sys.argv) > 1 else None
+paths = sys.argv[2:] or ["tour", "debugger"]
 
 
 def free_port():
@@ -223,7 +226,11 @@ def main():
     try:
         if ok(address, "JupyterLab starts"):
             browser = start_browser()
-            walk(Lab(browser, address))
+            lab = Lab(browser, address)
+            if "tour" in paths:
+                walk(lab)
+            if "debugger" in paths:
+                walk_debugger(lab, f"{home}/work")
     except Exception:
         import traceback
         ok(False, "the walk", traceback.format_exc())
