@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # usage: check-layers.sh [SRCDIR]
 # Reads the includes of every C file and fails when one points up:
-#     repl, kernel -> lang.h only      data -> lang/formats.h only      lang -> tensor      tensor -> nothing of ours
+#     repl, kernel, lsp -> lang.h only      data -> lang/formats.h only      lang -> tensor      tensor -> nothing of ours
 # and when a library ends the process, jumps or prints by itself. Also keeps the budgets that a machine can count:
 # 1,200 lines a file, a licence line first. Speaks TAP.
 cd "${1:-${SRCDIR:-.}}" || exit 1
@@ -43,7 +43,7 @@ calls() {
     done
 }
 
-echo "1..12"
+echo "1..13"
 report "tensor includes only tensor" "$(includes tensor | awk '$2 !~ /^tensor\//')"
 report "lang includes only lang and tensor" "$(includes lang | awk '$2 !~ /^(lang|tensor)\//')"
 report "lang sees of tensor only what its headers show" \
@@ -52,6 +52,8 @@ report "repl includes only repl and lang.h" \
     "$(if [ -d repl ]; then includes repl | awk '$2 !~ /^repl\// && $2 != "lang/lang.h"'; fi)"
 report "kernel includes only kernel and lang.h" \
     "$(includes kernel | awk '$2 !~ /^kernel\// && $2 != "lang/lang.h"')"
+report "lsp includes only lsp and lang.h" \
+    "$(includes lsp | awk '$2 !~ /^lsp\// && $2 != "lang/lang.h"')"
 report "data includes only data and lang/formats.h" \
     "$(includes data | awk '$2 !~ /^data\// && $2 != "lang/formats.h"')"
 report "plot includes only lang/draw.h" \
@@ -65,7 +67,7 @@ report "libraries do not end the process, jump or print" \
                code "$file" | grep -nwE 'stdout|stderr' | sed "s@^@$file:@"
            done
        done)"
-sources=$(find tensor lang data plot repl kernel tests bench -name '*.[ch]' ! -path '*/embedded.c' 2>/dev/null | sort)
+sources=$(find tensor lang data plot repl kernel lsp tests bench -name '*.[ch]' ! -path '*/embedded.c' 2>/dev/null | sort)
 report "no file is longer than 1,200 lines" \
     "$(for file in $sources; do wc -l "$file"; done | awk '$1 > 1200')"
 report "every file starts with its licence" \
@@ -77,7 +79,7 @@ report "every kind of error has its page in docs/errors" \
            [ -f "docs/errors/$kind.md" ] || echo "$kind"
        done)"
 report "every C file is in Makefile.am" \
-    "$(for file in $(find tensor lang data plot repl kernel tests bench -name '*.[ch]' -o -name '*.def' | sort); do
+    "$(for file in $(find tensor lang data plot repl kernel lsp tests bench -name '*.[ch]' -o -name '*.def' | sort); do
            case $file in
                lang/embedded.c) continue ;;
            esac    # a program of one file is listed by its own name

@@ -29,6 +29,7 @@ typedef struct Offer { Completion made; Rank rank; } Offer;
 typedef struct Collector {
     const char *prefix;
     size_t length;
+    const char *folder;       /* that paths go out from; NULL: the process's */
     bool any_case;            /* take names that differ in the case of letters */
     int count, room;
     Offer *at;
@@ -49,7 +50,7 @@ static void offer_as(Collector *c, Rank rank, const char *text, const char *name
         c->room = room;
     }
     Offer *one = &c->at[c->count++];
-    *one = (Offer){{strdup(text), strdup(kind), strdup(detail ? detail : "")}, rank};
+    *one = (Offer){{strdup(text), strdup(kind), strdup(detail ? detail : ""), NULL}, rank};
     c->failed = !one->made.text || !one->made.kind || !one->made.detail;
 }
 
@@ -257,17 +258,7 @@ static void offer_text(Collector *c, const char *text, size_t length, size_t ski
 
 /* ---- arguments ---- */
 
-/* One parameter as its signature writes it: "axis:int=-1". */
-typedef struct SignaturePart {
-    const char *at;
-    size_t length, name_start, name;      /* name: its length */
-    const char *type, *fallback;          /* or NULL */
-    size_t type_length, fallback_length;
-    bool rest;
-} SignaturePart;
-
-/* The next part of what stands between the brackets of a signature. */
-static bool next_part(const char **text, SignaturePart *part)
+bool assist_next_part(const char **text, SignaturePart *part)
 {
     const char *at = *text + strspn(*text, " ,\n");
     int depth = 0;
@@ -293,7 +284,7 @@ static bool next_part(const char **text, SignaturePart *part)
     return true;
 }
 
-static const char *find_signature(const char *name)
+const char *assist_signature(const char *name)
 {
     for (int i = 0; i < native_count; i++)
         if (!strcmp(native_defs[i].name, name)) return native_defs[i].signature;
@@ -385,7 +376,7 @@ static bool find_callee(Vm *vm, const char *text, size_t open, Callee *callee)
     if (known && module_find(vm->main, known, &slot) && vm->main->slot[slot].declared)
         proto = proto_of(vm->main->slot[slot].function);
     if (proto) callee_proto(callee, proto);
-    else callee->signature = find_signature(name);
+    else callee->signature = assist_signature(name);
     return callee->signature || library_callee(callee, "prelude", name);
 }
 
@@ -410,7 +401,7 @@ static void offer_arguments(Collector *c, Vm *vm, const char *text, const Place 
         return;
     }
     bool first = true;
-    for (const char *at = callee.signature; at && next_part(&at, &part); first = false) {
+    for (const char *at = callee.signature; at && assist_next_part(&at, &part); first = false) {
         char name[80], detail[96];
         if (part.rest || part.name == 0 || part.name > 60 || (first && callee.method)) continue;
         if (is_given(text, place->call, start, &part)) continue;
@@ -512,7 +503,7 @@ static bool offer_values(Collector *c, Vm *vm, const char *text, const Place *pl
     SignaturePart part;
     int before = c->count;
     bool known = place->has_call && place->key_length > 0 && find_callee(vm, text, place->call, &callee);
-    for (const char *at = known ? callee.signature : NULL; at && next_part(&at, &part);)
+    for (const char *at = known ? callee.signature : NULL; at && assist_next_part(&at, &part);)
         if (part.name == place->key_length && !memcmp(part.at + part.name_start, text + place->key, part.name))
             offer_for_part(c, &callee, &part, in_string);
     text_free(&callee.made);
@@ -547,13 +538,16 @@ static void offer_files(Collector *c, const char *folder)
 /* The path in text[from..cursor): its last part is completed. */
 static void complete_path(Collector *c, const char *text, size_t from, size_t cursor, size_t *start)
 {
+    bool relative = text[from] != '/' && text[from] != '~' && c->folder;
     char folder[4096] = "";
     size_t slash = cursor;
     while (slash > from && text[slash - 1] != '/') slash--;
     const char *home = text[from] == '~' && slash > from ? getenv("HOME") : NULL;
     size_t skip = home ? 1 : 0;
-    if (slash - from + (home ? strlen(home) : 0) + 1 >= sizeof folder) return;
-    snprintf(folder, sizeof folder, "%s%.*s", home ? home : "", (int)(slash - from - skip), text + from + skip);
+    const char *base = home ? home : relative ? c->folder : "";
+    if (slash - from + strlen(base) + 2 >= sizeof folder) return;
+    snprintf(folder, sizeof folder, "%s%s%.*s", base, relative ? "/" : "", (int)(slash - from - skip),
+             text + from + skip);
     *start = slash;
     c->prefix = text + slash;
     c->length = cursor - slash;
@@ -628,14 +622,15 @@ static void complete_command(Collector *c, Vm *vm, const char *text, size_t leng
     else complete_code(c, vm, text, length, place, *start);
 }
 
-static bool complete(Session *session, const char *text, size_t length, size_t cursor, bool any_case, Completions *out)
+static bool complete(Session *session, const char *text, size_t length, size_t cursor, const char *folder, bool any_case,
+                     Completions *out)
 {
     size_t start = cursor, end = cursor;
     Place place;
     assist_place(text, cursor, &place);
     while (start > 0 && assist_is_word(text[start - 1])) start--;
     while (end < length && assist_is_word(text[end])) end++;
-    Collector c = {.prefix = text + start, .length = cursor - start, .any_case = any_case};
+    Collector c = {.prefix = text + start, .length = cursor - start, .folder = folder, .any_case = any_case};
     bool number = start < cursor && text[start] >= '0' && text[start] <= '9';
     if (place.has_command) complete_command(&c, session->vm, text, length, cursor, &place, &start);
     else if (place.string_open) complete_string(&c, session->vm, text, cursor, &place, &start);
@@ -645,7 +640,8 @@ static bool complete(Session *session, const char *text, size_t length, size_t c
 }
 
 /* Names as they are typed; where none begins so, whatever the case of their letters. */
-bool session_complete(Session *session, const char *text, size_t length, size_t cursor, Completions *out)
+bool assist_complete(Session *session, const char *text, size_t length, size_t cursor, const char *folder,
+                     Completions *out)
 {
     if (cursor > length) cursor = length;
     char *copy = strndup(text, length);      /* ends in a 0 */
@@ -653,13 +649,18 @@ bool session_complete(Session *session, const char *text, size_t length, size_t 
     if (!copy) return false;
     length = strlen(copy);
     if (cursor > length) cursor = length;
-    bool fine = complete(session, copy, length, cursor, false, out);
+    bool fine = complete(session, copy, length, cursor, folder, false, out);
     if (fine && out->count == 0 && out->start < cursor) {
         completions_clear(out);
-        fine = complete(session, copy, length, cursor, true, out);
+        fine = complete(session, copy, length, cursor, folder, true, out);
     }
     free(copy);
     return fine;
+}
+
+bool session_complete(Session *session, const char *text, size_t length, size_t cursor, Completions *out)
+{
+    return assist_complete(session, text, length, cursor, NULL, out);
 }
 
 void completions_clear(Completions *completions)
@@ -668,6 +669,7 @@ void completions_clear(Completions *completions)
         free(completions->at[i].text);
         free(completions->at[i].kind);
         free(completions->at[i].detail);
+        free(completions->at[i].doc);
     }
     free(completions->at);
     *completions = (Completions){0};

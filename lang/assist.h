@@ -21,6 +21,22 @@ typedef struct Place {
 /* [text] ends in a 0 somewhere behind [cursor]. */
 void assist_place(const char *text, size_t cursor, Place *place);
 
+/* One parameter as its signature writes it: "axis:int=-1". */
+typedef struct SignaturePart {
+    const char *at;
+    size_t length, name_start, name;      /* name: its length */
+    const char *type, *fallback;          /* or NULL */
+    size_t type_length, fallback_length;
+    bool rest;
+} SignaturePart;
+/* The next part of what stands between the brackets of a signature. */
+bool assist_next_part(const char **text, SignaturePart *part);
+/* The inside of a builtin's signature; NULL: none is called so. */
+const char *assist_signature(const char *name);
+/* session_complete, with paths that go out from [folder]; NULL: from the process's. */
+bool assist_complete(Session *session, const char *text, size_t length, size_t cursor, const char *folder,
+                     Completions *out);
+
 /* Where the chain of names and dots that ends at [end] begins. */
 size_t assist_chain_start(const char *text, size_t end);
 /* The value of `a.b.c` in text[start..end); UNDEFINED when there is none. */

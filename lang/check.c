@@ -10,7 +10,7 @@
 #include "check.h"
 #include "embedded.h"
 
-enum { BUDGET = 25000, FINDINGS_MOST = 500 };
+enum { FINDINGS_MOST = 500 };
 
 /* ---- memory ---- */
 
@@ -315,7 +315,10 @@ Unit *unit_used(Checker *c, Unit *user, const Node *use, Span span, bool say)
     const char *path = module_path_beside(c->vm, user->path, use->use.path);
     Unit *unit = path ? find_unit(c, path, false) : NULL;
     size_t length;
-    char *text = path && !unit ? module_read(c->vm, path, &length) : NULL;
+    const SessionConfig *config = &c->session->config;
+    char *text = path && !unit && config->opened ? config->opened(config->user, path, &length) : NULL;
+    if (!text && path && !unit)
+        text = module_read(c->vm, path, &length);
     if (text)
         unit = unit_new(c, path, text, length, false);
     free(text);
@@ -544,32 +547,56 @@ static void report_one(Checker *c, const Finding *finding, CheckReport *report, 
     free(text);
 }
 
-bool session_check(Session *session, const char *path, const char *text, size_t length, CheckReport *report, void *user)
+bool check_open(Checker *c, Session *session, Unit **unit, const char *path, const char *text, size_t length)
 {
-    Checker c = {.session = session, .budget = BUDGET, .vm = vm_new(session), .arena = arena_new()};
-    Unit *unit = NULL;
-    if (c.vm && c.arena) {
-        c.vm->tensors.meta = true;
-        unit = unit_new(&c, path, text, length, false);
+    *c = (Checker){.session = session, .budget = CHECK_BUDGET, .vm = vm_new(session), .arena = arena_new(), .focus = SIZE_MAX};
+    *unit = NULL;
+    if (c->vm && c->arena) {
+        c->vm->tensors.meta = true;
+        *unit = unit_new(c, path, text, length, false);
     }
-    if (unit) {
-        compiler_findings(&c, unit);
-        check_unit(&c, unit);
-        usage_check(&c, unit);
-        if (c.n_findings)
-            qsort(c.finding, (size_t)c.n_findings, sizeof *c.finding, by_place);
-        for (int i = 0; i < c.n_findings; i++)
-            if (c.finding[i].unit == unit && !is_repeated(&c, i))
-                report_one(&c, &c.finding[i], report, user);
-    }
-    bool fine = unit && !c.no_memory;
-    while (c.units) {
-        unit = c.units;
-        c.units = unit->next;
+    return *unit != NULL;
+}
+
+bool check_walk(Checker *c, Unit *unit)
+{
+    if (c->focus == SIZE_MAX)
+        compiler_findings(c, unit);
+    if (c->focus != ANALYSE_NAMES)
+        check_unit(c, unit);
+    if (c->focus == SIZE_MAX && !c->stopped)
+        usage_check(c, unit);
+    if (c->n_findings)
+        qsort(c->finding, (size_t)c->n_findings, sizeof *c->finding, by_place);
+    return !c->no_memory && !c->stopped;
+}
+
+bool check_report(Checker *c, Unit *unit, CheckReport *report, void *user)
+{
+    for (int i = 0; i < c->n_findings; i++)
+        if (c->finding[i].unit == unit && !is_repeated(c, i))
+            report_one(c, &c->finding[i], report, user);
+    return !c->no_memory;
+}
+
+void check_close(Checker *c)
+{
+    while (c->units) {
+        Unit *unit = c->units;
+        c->units = unit->next;
         unit_free(unit);
     }
-    vm_free(c.vm);
-    if (c.arena)
-        arena_free(c.arena);
+    vm_free(c->vm);
+    if (c->arena)
+        arena_free(c->arena);
+}
+
+bool session_check(Session *session, const char *path, const char *text, size_t length, CheckReport *report, void *user)
+{
+    Checker c;
+    Unit *unit;
+    bool fine = check_open(&c, session, &unit, path, text, length) && check_walk(&c, unit);
+    fine = fine && check_report(&c, unit, report, user);
+    check_close(&c);
     return fine;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The static checker's own header. check.c keeps sources and findings, check_flow.c walks statements and functions,
    check_expr.c expressions, check_call.c calls, check_fact.c knows what can be known of a value, check_usage.c looks
-   at the tree alone.
+   at the tree alone, check_notes.c keeps what was found for editors.
 
    A Fact is what holds of a value whenever its expression is reached; NULL: nothing is known. Every rule of the
    language is asked of the code that will run it (shape rules in a dry run, binding, contracts, arithmetic), in a
@@ -129,6 +129,13 @@ typedef struct Checker {
     int budget;               /* expressions that may yet be looked at in followed calls */
     int depth;                /* of followed calls */
     int nesting;              /* of expressions */
+    struct Note *note;        /* facts by what they are of, open addressing */
+    size_t n_notes, note_room;
+    Unit *noted;              /* the unit whose facts are kept; NULL: none */
+    size_t focus;             /* look only into the declaration that this offset lies in; SIZE_MAX: all */
+    bool (*stop)(void *user);
+    void *stop_user;
+    bool stopped;
     bool no_memory;
     max_align_t spare[512];   /* stands for what memory lacks */
 } Checker;
@@ -155,6 +162,11 @@ struct Env {
 };
 
 /* ---- check.c ---- */
+enum { CHECK_BUDGET = 25000 };
+bool check_open(Checker *c, Session *session, Unit **unit, const char *path, const char *text, size_t length);
+bool check_walk(Checker *c, Unit *unit);                   /* false: stopped, or memory is out */
+bool check_report(Checker *c, Unit *unit, CheckReport *report, void *user);
+void check_close(Checker *c);
 /* The machine's error as a finding at [span]; in a followed call it ends the call. [names]: of operands, or NULL.
    Always NULL. */
 const Fact *check_fail(Checker *c, Env *e, Span span, const char (*names)[32]);
@@ -270,6 +282,13 @@ void check_function(Checker *c, Env *outer, Unit *unit, Node *owner, const Funct
                     const Fact *self);
 Env *check_model_env(Checker *c, Unit *unit, Node *model); /* for a followed call of the model: parameters first */
 const Fact *check_construct(Checker *c, Env *e, Node *model);     /* the object; NULL when that fails */
+
+/* ---- check_notes.c ---- */
+/* Keeps what is known of [key], a node, parameter or function of c->noted, wherever it is reached. */
+void check_note(Checker *c, const Env *e, const void *key, const Fact *fact);
+const Fact *check_noted(const Checker *c, const void *key);
+bool fact_telling(const Fact *fact);                       /* worth saying: a shape is in it */
+void fact_text(const Fact *fact, Text *out);               /* "f32[n, 784]", "(f32[2], int)", "Linear" */
 
 /* ---- check_usage.c ---- */
 void usage_check(Checker *c, Unit *unit);

@@ -511,6 +511,7 @@ static const Fact *call_named(Checker *c, Env *e, Node *callee, Call *call, int 
                   check_handles(of->function.function->body);
     if (!found)
         check_undefined(c, e, callee->name, callee->span);
+    check_note(c, e, callee, of);
     e->trying += handles;
     add_arguments(c, e, call, count, args);
     e->trying -= handles;

@@ -587,9 +587,11 @@ static const Fact *map_entry(const Fact *map, const char *text, size_t length, b
 static void bind_targets(Checker *c, Env *e, Node *target, const Fact *fact)
 {
     bool fits = fact && (fact->kind == FACT_LIST || fact->kind == FACT_TUPLE);
-    if (target->kind == NODE_NAME)
+    if (target->kind == NODE_NAME) {
+        check_note(c, e, target, fact);
         env_bind(c, e, target->name, fact);
-    else if (target->kind == NODE_SPREAD)
+    }
+    if (target->kind == NODE_SPREAD)
         bind_targets(c, e, target->unary.child, NULL);
     else if (target->kind == NODE_TUPLE || target->kind == NODE_LIST)
         for (int i = 0; i < target->list.count; i++)
@@ -819,5 +821,7 @@ const Fact *check_expr(Checker *c, Env *e, Node *node)
     c->nesting++;
     const Fact *fact = known_expr(c, e, node);
     c->nesting--;
+    if (c->noted && node->kind >= NODE_NAME)
+        check_note(c, e, node, fact);
     return e->failed ? NULL : fact;
 }

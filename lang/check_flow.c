@@ -361,7 +361,10 @@ static void unpack(Checker *c, Env *e, Node *target, const Fact *fact)
 static void check_target(Checker *c, Env *e, Node *target, const Fact *fact)
 {
     switch (target->kind) {
-    case NODE_NAME: env_set(c, e, target->name, fact); break;
+    case NODE_NAME:
+        check_note(c, e, target, fact);
+        env_set(c, e, target->name, fact);
+        break;
     case NODE_TUPLE:
     case NODE_LIST: unpack(c, e, target, fact); break;
     case NODE_INDEX:
@@ -380,6 +383,7 @@ static void check_augmented(Checker *c, Env *e, Node *node)
     if (target->kind != NODE_NAME)
         return;
     const Fact *sum = check_binary(c, e, node->assign.op, target, node->assign.value, old, value, node->span);
+    check_note(c, e, target, sum);
     env_set(c, e, target->name, sum);
 }
 
@@ -618,6 +622,7 @@ static void check_option(Checker *c, Env *e, Node *node)
         fact = fact_bool(c, false, false);
     else
         fact = NULL;
+    check_note(c, e, node, fact);
     env_set(c, e, node->option.name, fact);
 }
 
@@ -681,7 +686,12 @@ void check_statement(Checker *c, Env *e, Node *node)
     case NODE_FN: check_nested(c, e, node); break;
     case NODE_MODEL:
     case NODE_TEST: break;
-    case NODE_CELL: env_set(c, e, node->cell.name, check_cell(c, e, node)); break;
+    case NODE_CELL: {
+        const Fact *fact = check_cell(c, e, node);
+        check_note(c, e, node, fact);
+        env_set(c, e, node->cell.name, fact);
+        break;
+    }
     case NODE_USE: check_use(c, e, node); break;
     case NODE_OPTION: check_option(c, e, node); break;
     case NODE_EXPR: check_expr(c, e, node->unary.child); break;
@@ -727,6 +737,15 @@ static void check_defaults(Checker *c, Env *e, int count, const Parameter *param
         }
 }
 
+static void note_parameters(Checker *c, Env *e, int count, const Parameter *parameters)
+{
+    for (int i = 0; i < count && c->noted; i++) {
+        const Local *local = env_local(e, parameters[i].name);
+        if (local)
+            check_note(c, e, &parameters[i], local->fact);
+    }
+}
+
 void check_function(Checker *c, Env *outer, Unit *unit, Node *owner, const Function *function, Node *model,
                     const Fact *self)
 {
@@ -739,10 +758,12 @@ void check_function(Checker *c, Env *outer, Unit *unit, Node *owner, const Funct
     Collecting k = {c, e};
     collect_assigned(function->body, add_local, &k);
     check_assume(c, e, function->n_parameters, function->parameters);
+    note_parameters(c, e, function->n_parameters, function->parameters);
     check_defaults(c, e, function->n_parameters, function->parameters);
     const Fact *value = check_block(c, e, function->body);
     if (!e->ended)
         check_result(c, e, value, function->body->span);
+    check_note(c, e, function, !e->returned ? value : e->ended ? e->result : fact_join(e->result, value));
 }
 
 /* ---- models ---- */
@@ -822,6 +843,7 @@ static void check_model(Checker *c, Unit *unit, Node *model)
     Env *e = model_env(c, unit, model);
     check_assume(c, e, model->model.n_parameters, model->model.parameters);
     check_assume_model(c, e, model);
+    note_parameters(c, e, model->model.n_parameters, model->model.parameters);
     check_defaults(c, e, model->model.n_parameters, model->model.parameters);
     walk_body(c, e, model);
     const Fact *object = object_fact(c, e, model);
@@ -832,17 +854,28 @@ static void check_model(Checker *c, Unit *unit, Node *model)
 
 /* ---- the whole ---- */
 
+/* Whether it was stopped; asked once for each statement of the module. */
+static bool goes_on(Checker *c)
+{
+    c->stopped = c->stopped || (c->stop && c->stop(c->stop_user));
+    return !c->no_memory && !c->stopped;
+}
+
 void check_unit(Checker *c, Unit *unit)
 {
     Env *e = module_env(c, unit);
     NodeList *list = &unit->parse->statements;
-    for (int i = 0; i < list->count && !c->no_memory; i++) {
+    for (int i = 0; i < list->count && goes_on(c); i++) {
         check_statement(c, e, list->at[i]);
         e->ended = false;
     }
-    for (int i = 0; i < list->count && !c->no_memory; i++) {
+    for (int i = 0; i < list->count && goes_on(c); i++) {
         Node *node = list->at[i];
         c->n_missing = 0;
+        if (c->focus != SIZE_MAX && (c->focus < node->span.start || c->focus > node->span.end))
+            continue;
+        if (c->focus != SIZE_MAX)
+            c->budget = CHECK_BUDGET;      /* what the module took does not count */
         if (node->kind == NODE_FN) {
             check_function(c, NULL, unit, node, node->function, NULL, NULL);
         } else if (node->kind == NODE_MODEL) {

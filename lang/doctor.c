@@ -65,7 +65,7 @@ static bool report_parts(const SessionConfig *config)
         {"repl", "line editing at the prompt"}, {"media", "safetensors, PNG and JPEG files"},
         {"data", "JSON and CSV files"}, {"regex", "regular expressions"}, {"fft", "Fourier transforms"},
         {"plot", "pictures of plots"}, {"pictures", "pictures in terminals"}, {"kernel", "Jupyter notebooks"},
-        {"history", "the history of notebooks"},
+        {"history", "the history of notebooks"}, {"lsp", "the language server of editors"},
     };
     bool complete = true;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {

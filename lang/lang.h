@@ -87,6 +87,9 @@ typedef struct SessionConfig {
     void (*visit)(void *user);                                             /* after session_request_visit; may be NULL */
     /* The debugger stopped, on the session's own thread; NULL: DEBUG_ASK. */
     DebugAction (*stopped)(void *user, const DebugStop *stop);
+    /* The text (malloc'ed) of a file that is open and perhaps not saved, for session_check and session_analyse; NULL: as it
+       is on disk. May be NULL. */
+    char *(*opened)(void *user, const char *path, size_t *length);
     const char *library;                                                   /* read library sources from here; NULL: embedded */
     int width;                                                             /* columns for tables; 0: 80 */
     bool color;
@@ -172,7 +175,8 @@ Highlight *language_highlight(const char *text, size_t length, int *count);
 const char *language_editor_name(int index);
 char *language_editor_file(const char *name, size_t *length);
 
-typedef struct Completion { char *text; char *kind; char *detail; } Completion;   /* kind: function, variable, module … */
+/* kind: function, variable, module …; doc: of a name of the text itself, or NULL */
+typedef struct Completion { char *text; char *kind; char *detail; char *doc; } Completion;
 typedef struct Completions { size_t start, end; int count; Completion *at; } Completions;
 bool session_complete(Session *session, const char *text, size_t length, size_t cursor, Completions *out);
 void completions_clear(Completions *completions);
@@ -298,6 +302,78 @@ EvalStatus session_debug_set(Session *session, int reference, const char *name, 
                              DebugVariables *out, EvalResult *result);
 /* A frame's variable becomes a variable of the session. */
 EvalStatus session_debug_copy(Session *session, int frame, const char *from, const char *to, EvalResult *result);
+/* ---- a program in an editor: its names, what each is, and what is known of it without running it ---- */
+
+typedef struct Analysis Analysis;
+typedef enum SymbolKind {
+    SYMBOL_UNKNOWN,            /* a member or argument of something that is not known */
+    SYMBOL_VARIABLE, SYMBOL_PARAMETER, SYMBOL_SIZE, SYMBOL_OPTION, SYMBOL_FIELD, SYMBOL_PARAM, SYMBOL_BUFFER, SYMBOL_METHOD,
+    SYMBOL_FUNCTION, SYMBOL_MODEL, SYMBOL_MODULE, SYMBOL_FILE, SYMBOL_TEST, SYMBOL_SELF,
+    SYMBOL_BUILTIN, SYMBOL_CONSTANT, SYMBOL_KINDS
+} SymbolKind;
+/* A name where it stands in the text. */
+typedef struct Mention {
+    const char *name;
+    size_t start, end;
+    SymbolKind kind;
+    bool declares, writes;
+    bool sure;                 /* else it is only likely to be what is said here */
+    const char *path;          /* where it is declared; NULL: nowhere in a text */
+    bool library;              /* [path] is one that session_embedded knows */
+    size_t name_start, name_end, whole_start, whole_end;    /* there: the name, and all of the declaration */
+} Mention;
+typedef struct Described {     /* malloc'ed; each but the first may be NULL */
+    char *header;              /* "fn scale(x: [n, d]) -> [n, d]", "param w" */
+    char *type;                /* what is known of the value at this place: "f32[32, 784]", "Linear" */
+    char *doc;
+} Described;
+typedef struct OutlineItem {
+    const char *name;
+    SymbolKind kind;
+    int depth;
+    size_t start, end, name_start, name_end;
+    char *detail;              /* malloc'ed, or NULL */
+} OutlineItem;
+typedef struct Inlay { size_t at; const char *text; } Inlay;
+typedef struct SignatureHelp {
+    char *label, *doc;         /* malloc'ed; doc may be NULL */
+    int count, active;         /* active: the parameter of the cursor, or -1 */
+    struct { size_t start, end; } part[64];      /* bytes of the label */
+} SignatureHelp;
+
+/* [stop] is asked now and then; true: the analysis is given up. Only what [focus] lies in is looked into, unless it is
+   ANALYSE_ALL. The text may be unfinished or wrong. NULL: stopped, or memory is out. The session must outlive it. */
+#define ANALYSE_ALL ((size_t)-1)
+#define ANALYSE_NAMES ((size_t)-2)     /* what is declared where; nothing is checked */
+typedef bool AnalysisStop(void *user);
+Analysis *session_analyse(Session *session, const char *path, const char *text, size_t length, size_t focus,
+                          AnalysisStop *stop, void *user);
+void analysis_free(Analysis *analysis);
+bool analysis_report(Analysis *analysis, CheckReport *report, void *user);      /* as session_check does */
+/* Files that it used, one after the other; NULL: no more. */
+const char *analysis_used(const Analysis *analysis, int i);
+/* The names of the text in its order. */
+int analysis_count(const Analysis *analysis);
+void analysis_mention(const Analysis *analysis, int i, Mention *out);
+int analysis_find(const Analysis *analysis, size_t offset);         /* the one that [offset] touches, or -1 */
+bool analysis_describe(Analysis *analysis, int i, Described *out);
+void described_clear(Described *described);
+/* The declarations of the text, a model's and a function's own behind it. */
+OutlineItem *analysis_outline(Analysis *analysis, int *count);
+void outline_free(OutlineItem *items, int count);
+/* Shapes that are known and not written down. */
+typedef void InlayVisit(void *user, const Inlay *inlay);
+void analysis_inlays(Analysis *analysis, size_t from, size_t to, InlayVisit *visit, void *user);
+/* Why the i-th name cannot be renamed (malloc'ed); NULL: it can, to what analysis_rename then says of [name]. */
+char *analysis_refuses(Analysis *analysis, int i);
+char *analysis_rename(Session *session, Analysis *analysis, int i, const char *name);
+
+/* As session_complete and session_inspect do at the prompt, from the text itself, which is never run. */
+bool session_complete_text(Session *session, const char *path, const char *text, size_t length, size_t cursor,
+                           Completions *out);
+bool session_signature(Session *session, const char *path, const char *text, size_t length, size_t cursor,
+                       SignatureHelp *out);
+void signature_clear(SignatureHelp *help);
 
 /* An optional part for front ends, such as "repl": its entry `tessera_module_NAME`; NULL with a malloc'ed *error. */
 void *session_open_module(const char *name, char **error);

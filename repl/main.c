@@ -268,6 +268,7 @@ static const char main_help[] =
     "       tessera doctor                 what this machine offers, and how fast it is\n"
     "       tessera editors DIR            write the files by which editors colour Tessera\n"
     "       tessera kernel [install]       a Jupyter kernel; put it into the launcher of Jupyter\n"
+    "       tessera lsp                    a language server for editors, on standard input and output\n"
     "       tessera --help, --version      this page; the version\n"
     "\n"
     "tessera COMMAND --help says more. Before a command, --lib DIR reads the libraries from DIR.\n"
@@ -335,6 +336,15 @@ static const char kernel_help[] =
     "conda environment. JupyterLab, Notebook and VS Code then list it.\n"
     "\n"
     "Exit status: 0; 1 when the kernel cannot start, files cannot be written or there was nothing to remove.\n";
+
+static const char lsp_help[] =
+    "usage: tessera lsp [--stdio]\n"
+    "\n"
+    "The language server: an editor starts it and talks to it on standard input and output. It shows what tessera check\n"
+    "finds, completes, documents, finds and renames names, shows inferred shapes, and formats; nothing of a program is\n"
+    "run. docs/editors.md says how Neovim, Vim, Emacs, VS Code, Helix and Kate start it.\n"
+    "\n"
+    "Exit status: 0 after shutdown; 1 when it ends without.\n";
 
 static const char doctor_help[] =
     "usage: tessera doctor\n"
@@ -414,19 +424,30 @@ static int command_fmt(int argc, char **argv)
     return format_run(&program, check, diff, argc, argv);
 }
 
+static int start_part(const char *name, int argc, char **argv)
+{
+    char *error;
+    const FrontEnd *part = session_open_module(name, &error);
+    if (part) return part->run(argc, argv, library);
+    fprintf(stderr, "tessera: %s\n", error ? error : "out of memory");
+    free(error);
+    return STATUS_ERROR;
+}
+
 /* Signals wait until the kernel can take them: opening its libraries takes milliseconds, and a front end may interrupt
    from the first one on. */
 static int start_kernel(int argc, char **argv)
 {
     sigset_t all;
-    char *error;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    const FrontEnd *kernel = session_open_module("kernel", &error);
-    if (kernel) return kernel->run(argc, argv, library);
-    fprintf(stderr, "tessera: %s\n", error ? error : "out of memory");
-    free(error);
-    return STATUS_ERROR;
+    return start_part("kernel", argc, argv);
+}
+
+static int command_lsp(int argc, char **argv)
+{
+    if (argc > 0 && is_help(argv[0])) return show(lsp_help);
+    return start_part("lsp", argc, argv);
 }
 
 static int command_kernel(int argc, char **argv)
@@ -487,6 +508,7 @@ static const struct { const char *word; int (*run)(int argc, char **argv); const
     {"fmt", command_fmt, fmt_help},
     {"editors", command_editors, editors_help},
     {"kernel", command_kernel, kernel_help},
+    {"lsp", command_lsp, lsp_help},
     {"doctor", command_doctor, doctor_help},
     {"-e", command_code, code_help},
     {"-", command_stdin, code_help},
