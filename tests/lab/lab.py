@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A person's path through JupyterLab: open a notebook, run all, see the plot and the bar, complete, look a name up, stop a
 cell, restart; then the debugger's (debugger.py). A screenshot of each step goes to the folder that is given; words after it
-pick paths: tour, debugger."""
+pick paths: tour, colours, debugger."""
 import os
 import shutil
 import socket
@@ -20,7 +20,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 pictures = sys.argv[1] if len(sys.argv) > 1 else None
-paths = sys.argv[2:] or ["tour", "debugger"]
+paths = sys.argv[2:] or ["tour", "colours", "debugger"]
 
 
 def free_port():
@@ -220,6 +220,44 @@ def walk(lab):
     lab.see("learned")
 
 
+# Of each character of a cell the class by which the page colours it.
+CLASSES = """[...arguments[0].node.querySelectorAll('.cm-line')].map(line => {
+    const classes = [], walker = document.createTreeWalker(line, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const names = walker.currentNode.parentElement.className.split(' ').filter(name => !name.startsWith('cm-'));
+        for (const c of walker.currentNode.data) classes.push(names.join(' '));
+    }
+    return classes;
+})"""
+
+
+def walk_colours(lab):
+    """The page's colours of what is hard are the prompt's: whatever class a character has, all with that class are of one
+    kind there, and every kind but plain names has one."""
+    path = os.path.join(here, "..", "editors", "hard.txt")
+    subprocess.run([os.path.join(os.path.dirname(os.environ["TESSERA"]), "tests/editors/test_colours"), home, path], check=True)
+    lab.open("1-first-tour.ipynb")
+    cell = f"{lab.CELLS}[1]"
+    lab.js(f"{cell}.model.sharedModel.setSource(arguments[0]); {cell}.node.scrollIntoView()", open(path).read().rstrip("\n"))
+    ok(lab.wait(f"{cell}.model.mimeType == 'text/x-tessera'", 10), "cells are Tessera, not Python")
+    lab.wait(f"{cell}.node.querySelectorAll('.cm-line span').length > 300", 10)
+    time.sleep(1)
+    lab.see("colours")
+    painted = lab.js("return " + CLASSES.replace("arguments[0]", cell))
+    kinds, wrong = {}, []
+    for number, (wanted, found) in enumerate(zip(open(f"{home}/1").read().split("\n"), painted)):
+        if len(wanted) != len(found):
+            wrong.append(f"line {number + 1}: {len(found)} characters, not {len(wanted)}")
+        for column, (letter, name) in enumerate(zip(wanted, found)):
+            if kinds.setdefault(name, letter) != letter or (letter != "-" and not name):
+                wrong.append(f"{number + 1}:{column + 1} '{name}' is {kinds[name]} elsewhere and {letter} here")
+    ok(len(painted) > 40 and len(kinds) > 8 and not wrong, "and have the prompt's colours", "\n".join(wrong[:20]) or (len(painted), kinds))
+    lab.command("apputils:change-theme", "{theme: 'JupyterLab Dark'}")
+    time.sleep(1.5)
+    lab.see("colours-dark")
+    lab.command("apputils:change-theme", "{theme: 'JupyterLab Light'}")
+
+
 def main():
     server, address = start_lab()
     browser = None
@@ -229,6 +267,8 @@ def main():
             lab = Lab(browser, address)
             if "tour" in paths:
                 walk(lab)
+            if "colours" in paths:
+                walk_colours(lab)
             if "debugger" in paths:
                 walk_debugger(lab, f"{home}/work")
     except Exception:
