@@ -30,31 +30,40 @@ static void add(Spans *spans, size_t start, size_t end, HighlightKind kind)
     spans->at[spans->count++] = (Highlight){start, end, kind, -1};
 }
 
+static bool is_member(const Tokens *tokens, int at)
+{
+    return at > 0 && tokens->at[at - 1].kind == TOKEN_DOT;
+}
+
 /* The words that are keywords only where a name or a string follows them. */
 static bool is_header(const Tokens *tokens, int at)
 {
     const Token *next = &tokens->at[at + 1];
     bool named = next->kind == TOKEN_NAME || next->kind == TOKEN_STRING;
-    if (!named || next->first || (at > 0 && tokens->at[at - 1].kind == TOKEN_DOT)) return false;
+    if (!named || next->first || is_member(tokens, at)) return false;
     for (const char *const *word = header_words; *word; word++)
         if (strcmp(tokens->at[at].name, *word) == 0) return true;
     return false;
 }
 
+static bool is_declared(const Tokens *tokens, int at)
+{
+    if (at == 0 || tokens->at[at].first || is_member(tokens, at - 1)) return false;
+    const Token *before = &tokens->at[at - 1];
+    return before->kind == TOKEN_FN || (before->kind == TOKEN_NAME && strcmp(before->name, "model") == 0);
+}
+
 static HighlightKind name_kind(const Tokens *tokens, int at, const char *text)
 {
-    const Token *before = at > 0 ? &tokens->at[at - 1] : NULL;
     if (is_header(tokens, at)) return HIGHLIGHT_KEYWORD;
-    if (before && !tokens->at[at].first
-        && (before->kind == TOKEN_FN || (before->kind == TOKEN_NAME && strcmp(before->name, "model") == 0)))
-        return HIGHLIGHT_DECLARED;
+    if (is_declared(tokens, at)) return HIGHLIGHT_DECLARED;
     return text[tokens->at[at].span.end] == '(' ? HIGHLIGHT_CALL : HIGHLIGHT_NAME;
 }
 
 static HighlightKind kind_of(const Tokens *tokens, int at, const char *text)
 {
     TokenKind kind = (TokenKind)tokens->at[at].kind;
-    if (token_info[kind].keyword && at > 0 && tokens->at[at - 1].kind == TOKEN_DOT) return HIGHLIGHT_NAME;
+    if (token_info[kind].keyword && is_member(tokens, at)) return HIGHLIGHT_NAME;
     switch (kind) {
     case TOKEN_BAD: return HIGHLIGHT_WRONG;
     case TOKEN_NAME: return name_kind(tokens, at, text);

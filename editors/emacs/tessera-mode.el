@@ -110,7 +110,7 @@
          ((looking-at tessera--name)
           (setq kind (tessera--word was))
           (let ((word (buffer-substring-no-properties start (point))))
-            (when (member word '("fn" "model")) (setq before word))))
+            (when (and (member word '("fn" "model")) (not (eq kind 'member))) (setq before word))))
          ((memq c '(?\( ?\[ ?{)) (forward-char) (setq open (cons c open)))
          ((memq c '(?\) ?\] ?}))
           (forward-char)

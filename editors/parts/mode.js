@@ -77,7 +77,7 @@ function tesseraMode() {
   function word(stream, state, before) {
     const text = stream.match(name)[0];
     const called = stream.peek() === "(";
-    state.before = text === "fn" || text === "model" ? text : "";
+    state.before = before !== "." && (text === "fn" || text === "model") ? text : "";
     if (before !== "." && keywords.has(text)) return "keyword";
     if (before !== "." && constants.has(text)) return "atom";
     if (before !== "." && headers.has(text) && isHeader(stream)) return "keyword";

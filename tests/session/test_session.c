@@ -600,6 +600,7 @@ static void test_highlight(void)
     expect_highlight("?nn.Linear", ":? vnn o. vLinear");
     expect_highlight("x\n  :mem\n??x", "vx ::mem :?? vx");
     expect_highlight("[\n:b]; :", "([+3 o: vb (]-3 o; o:");
+    expect_highlight("a.fn b; fn b", "va o. vfn vb o; kfn db");
     expect_highlight("x.true && !y", "vx o. vtrue o&& o! vy");
     expect_highlight("ok \xff x", "vok");
     expect_highlight("{\n# one\n}  # two", "({+2 ## one (}-2 ## two");
