@@ -86,7 +86,7 @@
           (setq before nil))
         (cond
          (text
-          (cond ((eq c ?\") (forward-char) (setq kind 'string text nil))
+          (cond ((eq c ?\") (forward-char) (setq kind 'close text nil))
                 ((looking-at tessera--escape) (goto-char (match-end 0)) (setq kind 'escape))
                 ((eq c ?{) (forward-char) (setq kind 'brace open (cons 'format open) text nil))
                 (t (forward-char) (skip-chars-forward "^\"{}\\\\" end) (setq kind 'string))))
@@ -102,10 +102,10 @@
           (funcall tell 'number start (point))
           (setq start (point))
           (when (looking-at (concat "[" tessera--letter "0-9]+")) (goto-char (match-end 0))))
-         ((eq c ?\") (forward-char) (setq kind 'string text t))
+         ((eq c ?\") (forward-char) (setq kind 'open text t))
          ((eq c ?') (forward-char) (skip-chars-forward "^'" end)
           (unless (>= (point) end) (forward-char))
-          (setq kind 'string))
+          (setq kind 'raw))
          ((and (eq c ?:) (eq (car open) 'format)) (skip-chars-forward "^}\"" end) (setq kind 'string))
          ((looking-at tessera--name)
           (setq kind (tessera--word was))
@@ -127,7 +127,8 @@
 
 (defconst tessera--faces
   '((keyword . font-lock-keyword-face) (constant . font-lock-constant-face) (number . tessera-number)
-    (string . font-lock-string-face) (escape . tessera-escape) (comment . font-lock-comment-face)
+    (string . font-lock-string-face)
+    (open . font-lock-string-face) (close . font-lock-string-face) (raw . font-lock-string-face) (escape . tessera-escape) (comment . font-lock-comment-face)
     (declared . font-lock-function-name-face) (builtin . font-lock-builtin-face)
     (command . tessera-command) (brace . tessera-brace)))
 
@@ -143,36 +144,47 @@
 
 (defvar tessera-font-lock-keywords '((tessera--fontify)))
 
+(defun tessera--fence (position)
+  "Let a string begin or end with the character at POSITION."
+  (when (< position (point-max))
+    (put-text-property position (1+ position) 'syntax-table (string-to-syntax "|"))))
+
 (defun tessera--propertize (start end)
   "Mark strings and comments between START and END.
-A string is one with the code in it."
+A string is one with the code in it, and ends with its line at the latest."
   (goto-char start)
   (beginning-of-line)
   (while (< (point) end)
-    (let ((open nil) (deep 0))
+    (let ((deep 0))
       (tessera--read-line
        (lambda (kind from to)
          (cond
+          ((eq kind 'open)
+           (when (= deep 0) (tessera--fence from))
+           (setq deep (1+ deep)))
+          ((eq kind 'close)
+           (setq deep (1- deep))
+           (when (= deep 0) (tessera--fence (1- to))))
+          ((> deep 0))
+          ((eq kind 'raw)
+           (tessera--fence from)
+           (tessera--fence (if (and (< (1+ from) to) (eq (char-before to) ?')) (1- to) to)))
           ((eq kind 'comment)
-           (put-text-property from (1+ from) 'syntax-table (string-to-syntax "<")))
-          ((eq kind 'brace)
-           (setq deep (+ deep (if (eq (char-after from) ?{) 1 -1))))
-          ((and (eq kind 'string) (= deep 0))
-           (unless open
-             (setq open from)
-             (put-text-property from (1+ from) 'syntax-table (string-to-syntax "|")))
-           (when (and (memq (char-before to) '(?\" ?')) (or (< (1+ open) to)))
-             (put-text-property (1- to) to 'syntax-table (string-to-syntax "|"))
-             (setq open nil)))))))
+           (put-text-property from (1+ from) 'syntax-table (string-to-syntax "<"))))))
+      (when (> deep 0) (tessera--fence (line-end-position))))
     (forward-line 1)))
 
 (defun tessera-indent-line ()
-  "Indent the line: a level for each line above that leaves a bracket open."
+  "Indent the line: a level for each line above that leaves a bracket open.
+Behind a line that ends in = it is one more."
   (interactive)
   (let* ((state (save-excursion (syntax-ppss (line-beginning-position))))
          (lines (delete-dups (mapcar #'line-number-at-pos (nth 9 state))))
          (closing (save-excursion (back-to-indentation) (memq (char-after) '(?\) ?\] ?}))))
-         (column (* tessera-indent-offset (max 0 (- (length lines) (if closing 1 0))))))
+         (goes-on (save-excursion
+                    (and (not closing) (= (forward-line -1) 0) (looking-at "[^#\n]*=\\s-*$"))))
+         (levels (+ (length lines) (if closing -1 0) (if goes-on 1 0)))
+         (column (* tessera-indent-offset (max 0 levels))))
     (if (<= (current-column) (current-indentation))
         (indent-line-to column)
       (save-excursion (indent-line-to column)))))

@@ -2,7 +2,7 @@
 // string never goes over its end. A state holds
 //   open: the open brackets, and f for the { of a string, innermost last
 //   deep: of each of those n, or l below its line, if it is the first that its line opens, else x, for the indentation
-//   text: within a string; behind: letters follow a number; first: nothing is before on the line
+//   text: within a string; behind: letters follow a number; first: nothing is before on the line; goesOn: = is in front
 //   before: fn, model or a dot in front
 function tesseraMode() {
   const words = list => new Set(list.split(" "));
@@ -93,7 +93,7 @@ function tesseraMode() {
       return "comment";
     }
     state.before = "";
-    state.first = false;
+    state.first = state.goesOn = false;
     if (first && !state.open && stream.match(command)) return "meta";
     if (stream.match(pointed) || stream.match(number)) {
       const end = stream.pos;
@@ -123,6 +123,7 @@ function tesseraMode() {
     if (bracket) return close(state, bracket[0]);
     if (stream.match(operator)) {
       if (stream.current() === ".") state.before = ".";
+      state.goesOn = stream.current() === "=";
       return ".,:;".includes(stream.current()) ? "punctuation" : "operator";
     }
     stream.match(/^./su);
@@ -131,7 +132,7 @@ function tesseraMode() {
 
   return {
     name: "tessera",
-    startState: () => ({ open: "", deep: "", text: false, before: "", first: true, behind: false }),
+    startState: () => ({ open: "", deep: "", text: false, before: "", first: true, behind: false, goesOn: false }),
     copyState: state => Object.assign({}, state),
     token(stream, state) {
       if (stream.sol()) beginLine(state);
@@ -148,10 +149,12 @@ function tesseraMode() {
       beginLine(state);
     },
     indent(state, textAfter, context) {
-      const levels = [...state.deep].filter(mark => mark !== "x").length;
-      const closing = /^[)\]}]/.test(textAfter) && state.deep ? 1 : 0;
+      const format = state.open.indexOf("f");
+      const deep = format < 0 ? state.deep : state.deep.slice(0, format);
+      const closing = /^\s*[)\]}]/.test(textAfter);
+      const levels = deep.replace(/x/g, "").length + (closing ? -1 : state.goesOn ? 1 : 0);
       const unit = context && context.unit ? context.unit : typeof context === "object" ? 4 : this.indentUnit || 4;
-      return Math.max(0, levels - closing) * unit;
+      return Math.max(0, levels) * unit;
     },
     lineComment: "#",
     fold: "brace",

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // usage: node paint.js FOLDER FILE ...
+// node paint.js --indent FILE
 // As test_colours.c, with the mode for CodeMirror that `tessera editors` wrote to $EDITORS/notebook/kernel.js.
 const fs = require("fs");
 
@@ -54,7 +55,17 @@ function paintLine(line, state) {
   return painted;
 }
 
+// A file without its indentation, indented anew.
+function indent(file) {
+  const state = mode.startState();
+  for (const line of fs.readFileSync(file, "utf8").trimEnd().split("\n")) {
+    console.log(" ".repeat(mode.indent(state, line.trim())) + line.trim());
+    paintLine(line.trim(), state);
+  }
+}
+
 const [folder, ...files] = process.argv.slice(2);
+if (folder === "--indent") indent(files.pop());
 files.forEach((file, i) => {
   let state = mode.startState();
   const lines = fs.readFileSync(file, "utf8").split("\n");

@@ -5,16 +5,16 @@ if exists("b:current_syntax")
 endif
 syntax iskeyword @,48-57,_,170,181,186,192-214,216-246,248-255
 
-syntax cluster tesseraCode contains=tesseraComment,tesseraNumber,tesseraString,tesseraMember,tesseraKeyword,tesseraConstant,tesseraHeader,tesseraDeclaration,tesseraCall,tesseraOperator
+syntax cluster tesseraCode contains=tesseraComment,tesseraNumber,tesseraString,tesseraMember,tesseraKeyword,tesseraConstant,tesseraHeader,tesseraFn,tesseraCall,tesseraOperator
 
 syntax keyword tesseraKeyword @{keywords: }
 syntax keyword tesseraConstant @{constants: }
 syntax match tesseraCall /\k\+\ze(/ contains=tesseraBuiltin,tesseraKeyword,tesseraConstant
 syntax match tesseraBuiltin /\v<%(@{builtins:|})\ze\(/ contained
 syntax match tesseraHeader /\v<%(@{headers:|})>\ze\s*%(%(%(@{keywords:|}|@{constants:|})>)@!%(\d)@!\k|'|@{plain:vim})/
-syntax match tesseraDeclaration /\v<%(fn|model)\s+%(%(@{keywords:|}|@{constants:|})>)@!%(\d)@!\k+/ contains=tesseraFn
-syntax match tesseraFn /\v<%(fn|model)>\ze\s/ contained nextgroup=tesseraName skipwhite
-syntax match tesseraName /\k\+/ contained
+syntax keyword tesseraFn fn nextgroup=tesseraName skipwhite
+syntax match tesseraFn /\v<model>\ze\s+%(%(@{keywords:|}|@{constants:|})>)@!%(\d)@!\k/ nextgroup=tesseraName skipwhite
+syntax match tesseraName /\v%(%(@{keywords:|}|@{constants:|})>)@!%(\d)@!\k+/ contained
 syntax match tesseraDot /\./ contained
 syntax match tesseraOperator /\v[@{operators}]/
 syntax match tesseraMember /\v\.@1<!\.\.@!\s*%(\d)@!\k+/ contains=tesseraDot
@@ -25,12 +25,12 @@ syntax match tesseraCommand /\v^\s*\zs%(:[a-z?]+|\?+)/
 
 syntax match tesseraString /'[^']*'\=/
 syntax region tesseraString start=/"/ end=/"/ end=/^/ end=/$/ contains=tesseraEscape,tesseraFormat
-syntax region tesseraFormat matchgroup=tesseraBrace start=/{/ end=/}/ end=/$/ contained contains=@tesseraCode,tesseraSpec,tesseraInner
+syntax region tesseraFormat matchgroup=tesseraBrace start=/{/ end=/}/ end=/$/ end=/^/ contained contains=@tesseraCode,tesseraSpec,tesseraInner
 syntax match tesseraEscape /\v@{escape:vim}/ contained
 syntax match tesseraSpec /:[^}"]*/ contained
-syntax region tesseraInner start=/(/ end=/)/ end=/\ze}/ end=/$/ contained transparent contains=@tesseraCode,tesseraInner
-syntax region tesseraInner start=/\[/ end=/\]/ end=/\ze}/ end=/$/ contained transparent contains=@tesseraCode,tesseraInner
-syntax region tesseraInner start=/{/ end=/}/ end=/$/ contained transparent contains=@tesseraCode,tesseraInner
+syntax region tesseraInner start=/(/ end=/)/ end=/\ze}/ end=/$/ end=/^/ contained transparent contains=@tesseraCode,tesseraInner
+syntax region tesseraInner start=/\[/ end=/\]/ end=/\ze}/ end=/$/ end=/^/ contained transparent contains=@tesseraCode,tesseraInner
+syntax region tesseraInner start=/{/ end=/}/ end=/$/ end=/^/ contained transparent contains=@tesseraCode,tesseraInner
 syntax match tesseraComment /#.*/ contains=@Spell,tesseraTodo
 syntax keyword tesseraTodo TODO FIXME contained
 syntax sync minlines=1
