@@ -14,10 +14,8 @@
 #include "command.h"
 #include "date.h"
 #include "embedded.h"
+#include "lex.h"
 
-static const char *const keywords[] = {
-    "and", "assert", "break", "buffer", "catch", "continue", "else", "false", "finally", "fn", "for", "if", "in",
-    "model", "none", "not", "option", "or", "param", "return", "throw", "true", "try", "use", "while"};
 static const char *const tensor_members[] = {"T", "dtype", "ndim", "shape", "size"};
 
 /* ---- collecting ---- */
@@ -226,8 +224,9 @@ static void offer_names(Collector *c, const Vm *vm)
         if (strcmp(embedded_names[i].module, "prelude") != 0 &&
             (i == 0 || strcmp(embedded_names[i].module, embedded_names[i - 1].module) != 0))
             offer(c, RANK_MODULE, embedded_names[i].module, "module", NULL);
-    for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
-        offer(c, RANK_KEYWORD, keywords[i], "keyword", NULL);
+    for (int i = 0; i < TOKEN_COUNT; i++)
+        if (token_info[i].keyword) offer(c, RANK_KEYWORD, token_info[i].text, "keyword", NULL);
+    for (const char *const *word = header_words; *word; word++) offer(c, RANK_KEYWORD, *word, "keyword", NULL);
 }
 
 /* Names that the text itself gives values to, or that stand in the head of a function. */
