@@ -182,7 +182,7 @@ DebugAction debug_stopped(Kernel *kernel, const DebugStop *stop)
     debug_tell_moved(kernel);
     tell_stopped(kernel, stop);
     answer_questions(kernel);
-    while (!debugger->resumed && !atomic_load(&kernel->interrupted) && !atomic_load(&kernel->ending)) {
+    while (!debugger->resumed && !evaluation_must_end(kernel)) {
         struct pollfd wake = {.fd = kernel->wake, .events = POLLIN};
         poll(&wake, 1, -1);
         event_forget(kernel->wake);

@@ -195,7 +195,8 @@ static EvalStatus evaluate(DebugCall *call, int frame, const char *text, size_t 
 {
     Kernel *kernel = call->kernel;
     bool inside = kernel->cell != NULL;
-    if (!inside) evaluation_begin(kernel, call->request, false);
+    Evaluation evaluation;
+    if (!inside) evaluation_begin(kernel, &evaluation, call->request, false);
     EvalStatus status = session_debug_evaluate(call->session, frame, text, length, out, result);
     if (!inside) evaluation_end(kernel);
     else if (status == EVAL_INTERRUPTED) atomic_store(&kernel->interrupted, false);

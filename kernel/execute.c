@@ -21,10 +21,15 @@ static void on_output(void *user, OutputStream stream, const char *text, size_t 
     output_write(&((Kernel *)user)->output, stream, text, length);
 }
 
+static bool is_silent(const Kernel *kernel)
+{
+    return kernel->evaluation && kernel->evaluation->silent;
+}
+
 static void show(Kernel *kernel, const char *type, json_t *content)
 {
     output_flush(&kernel->output);
-    if (kernel->silent) json_decref(content);
+    if (is_silent(kernel)) json_decref(content);
     else publish(kernel, type, kernel->cell, content);
 }
 
@@ -32,7 +37,7 @@ static void on_display(void *user, const Display *display)
 {
     Kernel *kernel = user;
     json_t *content = bundle_of(display);
-    if (display->id <= 0 || kernel->silent) {
+    if (display->id <= 0 || is_silent(kernel)) {
         show(kernel, "display_data", content);
         return;
     }
@@ -51,7 +56,8 @@ static void on_clear(void *user, bool wait)
 
 static void add_payload(Kernel *kernel, json_t *payload)
 {
-    json_array_append_new(kernel->payload, payload);
+    if (kernel->evaluation) json_array_append_new(kernel->evaluation->payload, payload);
+    else json_decref(payload);
 }
 
 static void on_page(void *user, const Display *display)
@@ -80,14 +86,31 @@ static void answer(Kernel *kernel, Request *request)
 
 /* ---- asking the user ---- */
 
-/* What has come since on stdin; the caller's. */
+/* Whether an answer is for a question that waits further out. Clients that do not say what they answer mean the latest. */
+static bool is_for_outer(const Kernel *kernel, const Request *answer)
+{
+    char *id = request_answered(answer);
+    const Question *question = id ? kernel->asking->outer : NULL;
+    while (question && strcmp(question->id, id) != 0) question = question->outer;
+    free(id);
+    return question != NULL;
+}
+
+/* What has come since on stdin for the innermost question; the caller's. */
 static Request *take_answer(Kernel *kernel)
 {
     pthread_mutex_lock(&kernel->lock);
-    Request *answer = kernel->answer;
-    kernel->answer = NULL;
+    Request **link = &kernel->answers.first, *answer;
+    while ((answer = *link) && is_for_outer(kernel, answer)) link = &answer->next;
+    if (answer) *link = answer->next;
+    if (answer && !*link) kernel->answers.last = link;
     pthread_mutex_unlock(&kernel->lock);
     return answer;
+}
+
+bool evaluation_must_end(Kernel *kernel)
+{
+    return atomic_load(&kernel->interrupted) || atomic_load(&kernel->ending) || subshell_is_gone(kernel, kernel->cell);
 }
 
 /* Between two steps, maybe inside an op. */
@@ -99,28 +122,41 @@ static void on_request(void *user)
         else answer(kernel, request);
     }
     if (kernel->looks.first) session_request_visit(kernel->session);
+    if (subshell_is_gone(kernel, kernel->cell)) session_interrupt(kernel->session);
 }
 
+static void run_job(Kernel *kernel, Request *request);
+
+/* Where a job of another shell may run. One at a time, so that who waits goes on in between. */
 static void on_visit(void *user)
 {
-    answer_questions(user);
+    Kernel *kernel = user;
+    answer_questions(kernel);
+    Request *request = atomic_load(&kernel->ending) ? NULL : jobs_take(kernel);
+    if (request) run_job(kernel, request);
+    if (request && jobs_wait(kernel)) session_request_visit(kernel->session);
 }
 
 static char *on_input(void *user, const char *prompt, bool secret)
 {
     Kernel *kernel = user;
     Request *answer;
+    Question question = {.outer = kernel->asking};
+    unsigned number = message_number(&kernel->wire);
+    message_id(&kernel->wire, number, question.id);
+    kernel->asking = &question;
     output_flush(&kernel->output);
-    request_release(take_answer(kernel));                /* of a question that nobody waits for any longer */
-    post(kernel, SOCKET_STDIN, "input_request", kernel->cell,
+    while ((answer = take_answer(kernel))) request_release(answer);    /* of questions that nobody waits for any longer */
+    post(kernel, SOCKET_STDIN, "input_request", kernel->cell, number,
          json_pack("{so sb}", "prompt", json_from_text(prompt), "password", secret));
-    while (!(answer = take_answer(kernel)) && !atomic_load(&kernel->interrupted) && !atomic_load(&kernel->ending)) {
+    while (!(answer = take_answer(kernel)) && !evaluation_must_end(kernel)) {
         struct pollfd wake = {.fd = kernel->wake, .events = POLLIN};
         poll(&wake, 1, -1);
         event_forget(kernel->wake);
-        if (session_may_visit(kernel->session)) answer_questions(kernel);
-        else on_request(kernel);
+        on_request(kernel);
+        if (session_may_visit(kernel->session)) on_visit(kernel);
     }
+    kernel->asking = question.outer;
     char *line = answer ? strdup(request_text(answer, "value")) : NULL;
     request_release(answer);
     return line;
@@ -135,29 +171,47 @@ SessionConfig session_callbacks(Kernel *kernel, const char *library)
 {
     return (SessionConfig){.user = kernel, .output = on_output, .display = on_display, .input = on_input,
                            .clear = on_clear, .page = on_page, .next_input = on_next_input, .comm = on_comm,
-                           .serve = on_request, .visit = on_visit, .stopped = on_stopped, .library = library, .width = 100, .color = true,
+                           .serve = on_request, .visit = on_visit, .stopped = on_stopped, .library = library,
+                           .width = 100, .color = true,
                            .forms = "text/html text/markdown text/latex image/svg+xml image/png image/jpeg "
                                     "audio/wav application/json application/vnd.vegalite.v5+json"};
 }
 
 /* ---- running ---- */
 
-void evaluation_begin(Kernel *kernel, Request *request, bool silent)
+void evaluation_begin(Kernel *kernel, Evaluation *evaluation, Request *request, bool silent)
 {
-    kernel->silent = silent;
-    kernel->payload = json_array();
+    *evaluation = (Evaluation){.outer = kernel->evaluation, .silent = silent, .count = kernel->count, .payload = json_array()};
+    kernel->evaluation = evaluation;
+    if (evaluation->outer) {
+        output_suspend(&kernel->output, &evaluation->output, request, silent);
+        return;
+    }
     output_begin(&kernel->output, request, silent);
     atomic_store(&kernel->interrupted, false);
     atomic_store(&kernel->computing, true);
 }
 
+/* An interrupt ends all that run, one after the other. */
 void evaluation_end(Kernel *kernel)
 {
-    atomic_store(&kernel->computing, false);
+    Evaluation *evaluation = kernel->evaluation, *outer = evaluation->outer;
+    json_decref(evaluation->payload);
     places_finish(&kernel->places);
-    output_finish(&kernel->output);
-    json_decref(kernel->payload);
-    kernel->payload = NULL;
+    kernel->evaluation = outer;
+    if (!outer) {
+        atomic_store(&kernel->computing, false);
+        output_finish(&kernel->output);
+        return;
+    }
+    output_resume(&kernel->output, &evaluation->output);
+    session_allow_input(kernel->session, outer->asks);
+}
+
+static void allow_input(Kernel *kernel, bool allowed)
+{
+    kernel->evaluation->asks = allowed;
+    session_allow_input(kernel->session, allowed);
 }
 
 static json_t *lines_of(const char *text)
@@ -202,14 +256,14 @@ static json_t *error_content(const EvalResult *result)
 static void publish_result(Kernel *kernel, const EvalResult *result)
 {
     json_t *content = bundle_of(result->display);
-    json_object_set_new(content, "execution_count", json_integer(kernel->count));
+    json_object_set_new(content, "execution_count", json_integer(kernel->evaluation->count));
     show(kernel, "execute_result", content);
 }
 
-/* An interrupt that came since the cell began, but not while something ran, counts too. */
+/* What asked for the cell's end since it began, but not while something ran, counts too. */
 static EvalStatus evaluate(Kernel *kernel, const char *name, const char *code, size_t length, EvalResult *result)
 {
-    if (atomic_load(&kernel->interrupted)) {
+    if (evaluation_must_end(kernel)) {
         *result = (EvalResult){.status = EVAL_INTERRUPTED, .error = strdup("interrupted")};
         return EVAL_INTERRUPTED;
     }
@@ -260,31 +314,24 @@ static void abort_queued(Kernel *kernel)
         now = seconds_now();
     }
     Queue kept = {0};
-    kept.last = &kept.first;
-    kernel->aborted.last = &kernel->aborted.first;
     pthread_mutex_lock(&kernel->lock);
-    for (Request *request = kernel->jobs.first, *next; request; request = next) {
-        Queue *to = request->type == kernel->cell->type ? &kernel->aborted : &kept;
+    Queue *jobs = &kernel->cell->shell->jobs;
+    for (Request *request = jobs->first, *next; request; request = next) {
         next = request->next;
-        request->next = NULL;
-        *to->last = request;
-        to->last = &request->next;
+        queue_add(request->type == kernel->cell->type ? &kernel->aborted : &kept, request);
     }
-    kernel->jobs = kept;
-    if (kept.first) kernel->jobs.last = kept.last;
+    *jobs = kept;
     pthread_mutex_unlock(&kernel->lock);
 }
 
-static void answer_aborted(Kernel *kernel)
+void answer_aborted(Kernel *kernel, Request *request, const char *why)
 {
-    for (Request *request; (request = kernel->aborted.first);) {
-        kernel->aborted.first = request->next;
-        publish_status(kernel, request, "busy");
-        reply(kernel, request, json_pack("{ss si ss ss s[]}", "status", "aborted", "execution_count", kernel->count,
-                                         "ename", "aborted", "evalue", "a cell before this one failed", "traceback"));
-        publish_status(kernel, request, "idle");
-        request_release(request);
-    }
+    request->shell = NULL;
+    publish_status(kernel, request, "busy");
+    reply(kernel, request, json_pack("{ss si ss ss s[]}", "status", "aborted", "execution_count", kernel->count,
+                                     "ename", "aborted", "evalue", why, "traceback"));
+    publish_status(kernel, request, "idle");
+    request_release(request);
 }
 
 /* ---- cells ---- */
@@ -298,7 +345,7 @@ static json_t *reply_ok(Kernel *kernel, const Request *request, bool leaving)
 {
     json_t *expressions = evaluate_expressions(kernel, request);
     if (leaving) add_payload(kernel, json_pack("{ss sb}", "source", "ask_exit", "keepkernel", 0));
-    return json_pack("{ss so sO}", "status", "ok", "user_expressions", expressions, "payload", kernel->payload);
+    return json_pack("{ss so sO}", "status", "ok", "user_expressions", expressions, "payload", kernel->evaluation->payload);
 }
 
 static json_t *reply_error(Kernel *kernel, const EvalResult *result)
@@ -307,7 +354,7 @@ static json_t *reply_error(Kernel *kernel, const EvalResult *result)
     show(kernel, "error", json_copy(content));
     json_object_set_new(content, "status", json_string("error"));
     json_object_set_new(content, "user_expressions", json_object());
-    json_object_set(content, "payload", kernel->payload);
+    json_object_set(content, "payload", kernel->evaluation->payload);
     return content;
 }
 
@@ -317,20 +364,20 @@ static json_t *run_code(Kernel *kernel, Request *request, bool store)
     const json_t *code = json_object_get(request->content, "code");
     EvalResult result = {0};
     char name[32];
-    snprintf(name, sizeof name, "<cell %d>", kernel->count);
+    snprintf(name, sizeof name, "<cell %d>", kernel->evaluation->count);
     debug_begin_cell(kernel, name, json_string_value(code), json_string_length(code));
     EvalStatus status = evaluate(kernel, name, json_string_value(code), json_string_length(code), &result);
     json_t *content;
     bool leaving = status == EVAL_EXIT;
     if (status == EVAL_OK || leaving) {
         if (result.display) publish_result(kernel, &result);
-        if (store && result.text) past_set_output(kernel, result.text);
+        if (store && result.text) past_set_output(kernel, kernel->evaluation->count, result.text);
         content = reply_ok(kernel, request, leaving);
     } else {
         content = reply_error(kernel, &result);
     }
     eval_result_clear(&result);
-    kernel->leaving = leaving;
+    kernel->leaving |= leaving;
     return content;
 }
 
@@ -341,14 +388,15 @@ json_t *handle_execute(Kernel *kernel, Request *request)
     bool store = !silent && request_flag(request, "store_history", true) && !is_blank(request_text(request, "code"));
     if (!json_is_string(code)) json_object_set_new(request->content, "code", code = json_string(""));
     if (store) kernel->count++;
-    evaluation_begin(kernel, request, silent);
+    Evaluation evaluation;
+    evaluation_begin(kernel, &evaluation, request, silent);
     if (!silent)
-        publish(kernel, "execute_input", request, json_pack("{sO si}", "code", code, "execution_count", kernel->count));
-    if (store) past_add(kernel, json_string_value(code));
-    session_allow_input(kernel->session, request_flag(request, "allow_stdin", true));
+        publish(kernel, "execute_input", request, json_pack("{sO si}", "code", code, "execution_count", evaluation.count));
+    if (store) past_add(kernel, evaluation.count, json_string_value(code));
+    allow_input(kernel, request_flag(request, "allow_stdin", true));
     json_t *content = run_code(kernel, request, store);
     evaluation_end(kernel);
-    json_object_set_new(content, "execution_count", json_integer(kernel->count));
+    json_object_set_new(content, "execution_count", json_integer(evaluation.count));
     const char *status = json_string_value(json_object_get(content, "status"));
     bool failed = status && strcmp(status, "error") == 0;
     if (failed && request_flag(request, "stop_on_error", true)) abort_queued(kernel);
@@ -358,23 +406,34 @@ json_t *handle_execute(Kernel *kernel, Request *request)
 void run_comm(Kernel *kernel, Request *request, const CommMessage *message, bool *known)
 {
     EvalResult result = {0};
-    evaluation_begin(kernel, request, false);
-    session_allow_input(kernel->session, false);
+    Evaluation evaluation;
+    evaluation_begin(kernel, &evaluation, request, false);
+    allow_input(kernel, false);
     if (session_comm(kernel->session, message, known, &result) == EVAL_ERROR) json_decref(reply_error(kernel, &result));
     evaluation_end(kernel);
     eval_result_clear(&result);
 }
 
+/* What waits already may come in its midst; what it ran in the midst of is told to end in its turn, if that is wanted. */
+static void run_job(Kernel *kernel, Request *request)
+{
+    if (jobs_wait(kernel)) session_request_visit(kernel->session);
+    request_handle(kernel, request);
+    for (Request *aborted; (aborted = kernel->aborted.first);) {
+        kernel->aborted.first = aborted->next;
+        answer_aborted(kernel, aborted, "a cell before this one failed");
+    }
+    jobs_done(kernel, request);
+    request_release(request);
+    if (kernel->leaving) kernel_end(kernel);
+    answer_questions(kernel);
+    if (kernel->evaluation && evaluation_must_end(kernel)) session_interrupt(kernel->session);
+}
+
 void run_jobs(Kernel *kernel)
 {
     Request *request;
-    while (!atomic_load(&kernel->ending) && (request = queue_take(kernel, &kernel->jobs))) {
-        request_handle(kernel, request);
-        answer_aborted(kernel);
-        request_release(request);
-        if (kernel->leaving) kernel_end(kernel);
-        answer_questions(kernel);
-    }
+    while (!atomic_load(&kernel->ending) && (request = jobs_take(kernel))) run_job(kernel, request);
 }
 
 void answer_questions(Kernel *kernel)

@@ -24,8 +24,11 @@ void publish_status(Kernel *kernel, Request *request, const char *state)
     bool idle = strcmp(state, "idle") == 0;
     Outgoing *outgoing = outgoing_new(SOCKET_IOPUB, "status", request, json_pack("{ss}", "execution_state", state));
     pthread_mutex_lock(&kernel->lock);
-    if (idle && kernel->cell == request) kernel->cell = NULL;
-    if (!idle && request->type && request->type->turn == IN_TURN) kernel->cell = request;
+    if (idle && kernel->cell == request) kernel->cell = request->outer;
+    if (!idle && request->shell) {
+        request->outer = kernel->cell;
+        kernel->cell = request;
+    }
     publish_outgoing_take(kernel, outgoing);
     /* Not as the cell's after a question on control: JupyterLab's debugger asks again at each word of the cell. */
     Request *whose = request->socket == SOCKET_CONTROL ? NULL : kernel->cell;

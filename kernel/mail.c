@@ -58,27 +58,33 @@ void mailbox_send_all(Kernel *kernel, SocketId id, const Signer *signer)
     }
 }
 
-void post(Kernel *kernel, SocketId socket, const char *type, Request *to, json_t *content)
+void post(Kernel *kernel, SocketId socket, const char *type, Request *to, unsigned number, json_t *content)
 {
     Outgoing *outgoing = outgoing_new(socket, type, to, content);
+    if (outgoing) outgoing->number = number;
     if (outgoing) mailbox_put_take(&kernel->mail[socket == SOCKET_CONTROL ? SOCKET_CONTROL : SOCKET_SHELL], outgoing);
 }
 
 void reply(Kernel *kernel, Request *request, json_t *content)
 {
-    if (request->type->reply) post(kernel, request->socket, request->type->reply, request, content);
+    if (request->type->reply) post(kernel, request->socket, request->type->reply, request, 0, content);
     else json_decref(content);
 }
 
 /* ---- queues of the interpreter ---- */
 
-void queue_put(Kernel *kernel, Queue *queue, Request *request)
+void queue_add(Queue *queue, Request *request)
 {
-    pthread_mutex_lock(&kernel->lock);
     if (!queue->first) queue->last = &queue->first;
     request->next = NULL;
     *queue->last = request;
     queue->last = &request->next;
+}
+
+void queue_put(Kernel *kernel, Queue *queue, Request *request)
+{
+    pthread_mutex_lock(&kernel->lock);
+    queue_add(queue, request);
     bool interrupting = queue == &kernel->questions && kernel->cell;
     pthread_mutex_unlock(&kernel->lock);
     event_signal(kernel->wake);

@@ -183,10 +183,10 @@ static void close_state(Kernel *kernel)
     places_close(&kernel->places);
     session_free(kernel->session);
     past_close(kernel);
-    queue_clear(&kernel->jobs);
+    subshells_close(kernel);
     queue_clear(&kernel->questions);
     queue_clear(&kernel->looks);
-    request_release(kernel->answer);
+    queue_clear(&kernel->answers);
     json_decref(kernel->comms);
     replays_close(&kernel->wire.replays);
     mailbox_close(&kernel->mail[SOCKET_SHELL]);

@@ -47,6 +47,7 @@ static size_t unfinished(const char *text, size_t length)
 static void hold_back(Output *output, const char *text, size_t length)
 {
     output->left_out += length;
+    if (!output->tail) return;
     if (length > OUTPUT_TAIL) {
         text += length - OUTPUT_TAIL;
         length = OUTPUT_TAIL;
@@ -167,6 +168,40 @@ void output_begin(Output *output, Request *parent, bool muted)
     pthread_mutex_unlock(&output->lock);
 }
 
+/* The last words of a cell: what waits, and the end of what was held back. */
+static void say_rest(Output *output);
+
+void output_suspend(Output *output, OutputKept *kept, Request *parent, bool muted)
+{
+    pthread_mutex_lock(&output->lock);
+    drain(output);
+    flush(output, true);
+    *kept = (OutputKept){output->parent, output->muted, output->over, output->sent, output->left_out, output->tail_used,
+                         output->tail};
+    output->parent = request_retain(parent);
+    output->sent = output->left_out = output->tail_used = 0;
+    output->muted = muted;
+    output->over = false;
+    output->tail = malloc(OUTPUT_TAIL);
+    pthread_mutex_unlock(&output->lock);
+}
+
+void output_resume(Output *output, OutputKept *kept)
+{
+    pthread_mutex_lock(&output->lock);
+    say_rest(output);
+    request_release(output->parent);
+    free(output->tail);
+    output->parent = kept->parent;
+    output->muted = kept->muted;
+    output->over = kept->over;
+    output->sent = kept->sent;
+    output->left_out = kept->left_out;
+    output->tail_used = kept->tail_used;
+    output->tail = kept->tail;
+    pthread_mutex_unlock(&output->lock);
+}
+
 void output_write(Output *output, OutputStream stream, const char *text, size_t length)
 {
     pthread_mutex_lock(&output->lock);
@@ -207,13 +242,18 @@ static void send_tail(Output *output)
     free(end);
 }
 
-void output_finish(Output *output)
+static void say_rest(Output *output)
 {
-    pthread_mutex_lock(&output->lock);
     drain(output);
     flush(output, true);
     if (output->left_out) send_tail(output);
     output->left_out = output->tail_used = 0;
+}
+
+void output_finish(Output *output)
+{
+    pthread_mutex_lock(&output->lock);
+    say_rest(output);
     pthread_mutex_unlock(&output->lock);
 }
 

@@ -37,7 +37,7 @@ typedef struct Output {
     char *text;               /* OUTPUT_CHUNK bytes and a codepoint's */
     size_t used, sent, left_out;
     double since;             /* when the oldest byte that waits came */
-    char *tail;               /* a ring of OUTPUT_TAIL bytes */
+    char *tail;               /* a ring of OUTPUT_TAIL bytes; NULL: there was no memory for it */
     size_t tail_used;         /* ever written to it */
 } Output;
 
@@ -47,6 +47,15 @@ bool output_capture(Output *output);                     /* from now on 1 and 2 
 void output_release(Output *output);                     /* and are as before */
 
 void output_begin(Output *output, Request *parent, bool muted);      /* of a cell: a new count */
+/* The same in the midst of another cell, whose count and end are put back by output_resume. */
+typedef struct OutputKept {
+    Request *parent;
+    bool muted, over;
+    size_t sent, left_out, tail_used;
+    char *tail;
+} OutputKept;
+void output_suspend(Output *output, OutputKept *kept, Request *parent, bool muted);
+void output_resume(Output *output, OutputKept *kept);
 void output_write(Output *output, OutputStream stream, const char *text, size_t length);
 void output_drain(Output *output);                       /* takes what is in the pipes */
 void output_flush(Output *output);                       /* all that was written before is sent: something else comes */

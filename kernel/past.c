@@ -25,17 +25,17 @@ static bool open_past(Kernel *kernel)
     return kernel->history != NULL;
 }
 
-void past_add(Kernel *kernel, const char *input)
+void past_add(Kernel *kernel, int line, const char *input)
 {
     pthread_mutex_lock(&kernel->past_lock);
-    if (open_past(kernel)) kernel->past->add(kernel->history, kernel->count, input);
+    if (open_past(kernel)) kernel->past->add(kernel->history, line, input);
     pthread_mutex_unlock(&kernel->past_lock);
 }
 
-void past_set_output(Kernel *kernel, const char *text)
+void past_set_output(Kernel *kernel, int line, const char *text)
 {
     pthread_mutex_lock(&kernel->past_lock);
-    if (kernel->history) kernel->past->set_output(kernel->history, kernel->count, text);
+    if (kernel->history) kernel->past->set_output(kernel->history, line, text);
     pthread_mutex_unlock(&kernel->past_lock);
 }
 

@@ -36,18 +36,32 @@ static bool belongs_on(const RequestType *type, SocketId socket)
     return (type->sockets & bits[socket]) != 0;
 }
 
+/* Sent to a subshell that there is not. */
+static void refuse(Kernel *kernel, Request *request)
+{
+    publish_status(kernel, request, "busy");
+    if (request->type) reply(kernel, request, unknown_subshell(request));
+    publish_status(kernel, request, "idle");
+    request_release(request);
+}
+
 /* Types that are unknown, or came over the wrong socket, have a busy and an idle and nothing else. */
 void request_dispatch(Kernel *kernel, Request *request)
 {
     if (request->type && !belongs_on(request->type, request->socket)) request->type = NULL;
     Turn turn = request->type ? request->type->turn : AT_ONCE;
+    if (turn == IN_TURN && jobs_put(kernel, request)) return;
+    if (request->socket == SOCKET_SHELL && !subshell_is_known(kernel, request)) {
+        refuse(kernel, request);
+        return;
+    }
     if (turn == AT_ONCE) {
         if (request->socket == SOCKET_STDIN && request->type) request->type->handle(kernel, request);
         else request_handle(kernel, request);
         request_release(request);
         return;
     }
-    queue_put(kernel, turn == IN_TURN ? &kernel->jobs : &kernel->questions, request);
+    queue_put(kernel, &kernel->questions, request);
 }
 
 /* ---- what the kernel is ---- */
@@ -63,9 +77,9 @@ json_t *handle_kernel_info(Kernel *kernel, Request *request)
                                  "codemirror_mode", mode, "nbconvert_exporter", "script");
     char banner[128];
     snprintf(banner, sizeof banner, "Tessera %s: tensors and gradients. name? explains a name.", session_version());
-    return json_pack("{ss ss ss ss so ss s[] s[s] sb}", "status", "ok", "protocol_version", PROTOCOL_VERSION,
+    return json_pack("{ss ss ss ss so ss s[] s[ss] sb}", "status", "ok", "protocol_version", PROTOCOL_VERSION,
                      "implementation", "tessera", "implementation_version", session_version(), "language_info", language,
-                     "banner", banner, "help_links", "supported_features", "debugger", "debugger", 1);
+                     "banner", banner, "help_links", "supported_features", "kernel subshells", "debugger", "debugger", 1);
 }
 
 json_t *handle_connect(Kernel *kernel, Request *request)
@@ -109,8 +123,7 @@ json_t *handle_is_complete(Kernel *kernel, Request *request)
 json_t *handle_input_reply(Kernel *kernel, Request *request)
 {
     pthread_mutex_lock(&kernel->lock);
-    request_release(kernel->answer);
-    kernel->answer = request_retain(request);
+    queue_add(&kernel->answers, request_retain(request));
     pthread_mutex_unlock(&kernel->lock);
     event_signal(kernel->wake);
     return NULL;

@@ -249,6 +249,15 @@ const void *request_buffer(const Request *request, int index, size_t *length)
     return zmq_msg_data(frame);
 }
 
+char *request_answered(const Request *request)
+{
+    json_t *parent = object_of(&request->frame[request->delimiter + 3]);
+    const char *id = json_string_value(json_object_get(parent, "msg_id"));
+    char *copy = id ? strdup(id) : NULL;
+    json_decref(parent);
+    return copy;
+}
+
 /* ---- messages that go out ---- */
 
 Outgoing *outgoing_new(SocketId socket, const char *type, Request *parent, json_t *content)
@@ -276,8 +285,20 @@ void outgoing_free(Outgoing *outgoing)
     free(outgoing);
 }
 
-static void make_header(Wire *wire, const char *type, char *to, size_t room)
+void message_id(const Wire *wire, unsigned number, char id[MESSAGE_ID])
 {
+    snprintf(id, MESSAGE_ID, "%s_%u", wire->session, number);
+}
+
+unsigned message_number(Wire *wire)
+{
+    return atomic_fetch_add(&wire->sent, 1) + 1;
+}
+
+static void make_header(Wire *wire, const Outgoing *outgoing, char *to, size_t room)
+{
+    char id[MESSAGE_ID];
+    message_id(wire, outgoing->number ? outgoing->number : message_number(wire), id);
     struct timespec now;
     struct tm day;
     char date[32];
@@ -285,9 +306,9 @@ static void make_header(Wire *wire, const char *type, char *to, size_t room)
     gmtime_r(&now.tv_sec, &day);
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &day);
     snprintf(to, room,
-             "{\"msg_id\":\"%s_%u\",\"session\":\"%s\",\"username\":\"tessera\",\"date\":\"%s.%06ldZ\","
+             "{\"msg_id\":\"%s\",\"session\":\"%s\",\"username\":\"tessera\",\"date\":\"%s.%06ldZ\","
              "\"msg_type\":\"%s\",\"version\":\"" PROTOCOL_VERSION "\"}",
-             wire->session, atomic_fetch_add(&wire->sent, 1), wire->session, date, now.tv_nsec / 1000, type);
+             id, wire->session, date, now.tv_nsec / 1000, outgoing->type);
 }
 
 /* A frame of copied bytes. After a failure nothing more of the message is sent: what comes would be misread. */
@@ -335,7 +356,7 @@ void outgoing_send_take(Outgoing *outgoing, void *socket, Wire *wire, const Sign
     char header[512], signature[SIGNATURE_LENGTH + 1];
     zmq_msg_t *parent = outgoing->parent ? &outgoing->parent->frame[outgoing->parent->delimiter + 2] : NULL;
     const char *metadata = outgoing->metadata ? outgoing->metadata : "{}";
-    make_header(wire, outgoing->type, header, sizeof header);
+    make_header(wire, outgoing, header, sizeof header);
     const void *part[4] = {header, parent ? zmq_msg_data(parent) : "{}", metadata, outgoing->content};
     const size_t length[4] = {strlen(header), parent ? zmq_msg_size(parent) : 2, strlen(metadata),
                               strlen(outgoing->content)};

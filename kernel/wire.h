@@ -46,14 +46,20 @@ bool replays_add(Replays *replays, const char *hex);     /* false: it was there 
 /* What all sockets of a kernel share. */
 typedef struct Wire {
     char session[37];         /* this process's, as a UUID */
-    atomic_uint sent;         /* numbers message ids */
+    atomic_uint sent;         /* numbers message ids: see message_id */
     atomic_uint dropped;      /* messages that were not understood */
     Replays replays;
 } Wire;
 
+/* What the message of that number is called, and a number that no other has. */
+enum { MESSAGE_ID = 48 };
+void message_id(const Wire *wire, unsigned number, char id[MESSAGE_ID]);
+unsigned message_number(Wire *wire);
+
 /* ---- messages that come in ---- */
 
 struct RequestType;
+struct Subshell;
 
 typedef struct Request {
     atomic_int refs;
@@ -63,6 +69,9 @@ typedef struct Request {
     zmq_msg_t *frame;
     json_t *header, *content; /* objects */
     struct Request *next;     /* in a queue */
+    struct Request *outer;    /* while it runs: the one in whose midst it does, or NULL */
+    struct Subshell *shell;   /* whose turn it takes; NULL: it waits for none, and is not run */
+    unsigned long arrival;    /* among those that wait for their turn */
 } Request;
 
 /* The next message, without waiting. NULL with *dropped: one was thrown away; else there is none. */
@@ -73,6 +82,8 @@ const char *request_text(const Request *request, const char *key);              
 bool request_flag(const Request *request, const char *key, bool otherwise);
 int request_n_buffers(const Request *request);
 const void *request_buffer(const Request *request, int index, size_t *length);
+/* The id of the message that it answers, malloc'ed, or NULL. */
+char *request_answered(const Request *request);
 
 /* ---- messages that go out ---- */
 
@@ -81,6 +92,7 @@ typedef struct Buffer { void *at; size_t length; } Buffer;      /* malloc'ed */
 typedef struct Outgoing {
     struct Outgoing *next;
     SocketId socket;
+    unsigned number;          /* of its id; 0: the next one when it is sent */
     const char *type;         /* lives forever */
     const char *topic;        /* of iopub; NULL: the type */
     Request *parent;          /* retained; NULL: of no request. What is not for iopub goes to its sender */
