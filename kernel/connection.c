@@ -32,6 +32,18 @@ static bool fail(char **error, const char *format, ...)
 
 /* ---- reading ---- */
 
+/* Where clients look: $JUPYTER_RUNTIME_DIR, or the usual folder below the home. */
+static char *usual_path(void)
+{
+    const char *folder = getenv("JUPYTER_RUNTIME_DIR"), *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+    char *path = NULL;
+    int made = folder && *folder ? asprintf(&path, "%s/kernel-%d.json", folder, (int)getpid())
+             : data && *data ? asprintf(&path, "%s/jupyter/runtime/kernel-%d.json", data, (int)getpid())
+             : home && *home ? asprintf(&path, "%s/.local/share/jupyter/runtime/kernel-%d.json", home, (int)getpid())
+             : asprintf(&path, "kernel-%d.json", (int)getpid());
+    return made < 0 ? NULL : path;
+}
+
 static bool take_text(const json_t *file, const char *path, const char *key, const char *otherwise, char **to, char **error)
 {
     const json_t *value = json_object_get(file, key);
@@ -53,14 +65,63 @@ static bool take_port(const json_t *file, const char *path, const char *key, int
     return true;
 }
 
+/* Both keys or none. */
+static bool take_keys(Connection *c, const json_t *file, const char *path, char **error)
+{
+    static const char public[] = "curve_publickey", secret[] = "curve_secretkey";
+    uint8_t bytes[32];
+    char derived[41] = "";
+    if (!json_object_get(file, public) && !json_object_get(file, secret)) return true;
+    if (!take_text(file, path, public, NULL, &c->curve_public, error) ||
+        !take_text(file, path, secret, NULL, &c->curve_secret, error))
+        return false;
+    if (!zmq_has("curve"))
+        return fail(error, "%s has keys of CurveZMQ, but this libzmq was built without it (libsodium)", path);
+    if (strlen(c->curve_public) != 40 || !zmq_z85_decode(bytes, c->curve_public))
+        return fail(error, "%s: \"%s\" is no key: 40 characters of Z85", path, public);
+    if (strlen(c->curve_secret) != 40 || !zmq_z85_decode(bytes, c->curve_secret))
+        return fail(error, "%s: \"%s\" is no key: 40 characters of Z85", path, secret);
+    if (zmq_curve_public(derived, c->curve_secret) != 0 || strcmp(derived, c->curve_public) != 0)
+        return fail(error, "%s: \"%s\" is not the public key of \"%s\"", path, public, secret);
+    return true;
+}
+
+/* The file of a launcher that wants to be told the ports. The kernel writes one of its own for other clients. */
+static bool take_registration(Connection *c, const json_t *file, const char *path, char **error)
+{
+    if (json_object_get(file, "kernel_id") && !take_text(file, path, "kernel_id", NULL, &c->kernel_id, error)) return false;
+    if (!take_text(file, path, "registration_ip", NULL, &c->registration_ip, error) ||
+        !take_port(file, path, "registration_port", &c->registration_port, error))
+        return false;
+    if (json_object_get(file, "ip")) {
+        if (!take_text(file, path, "ip", NULL, &c->ip, error)) return false;
+    } else if (strcmp(c->transport, "ipc") != 0) {
+        c->ip = strdup("127.0.0.1");
+    } else if (asprintf(&c->ip, "%s-kernel-%d", c->registration_ip, (int)getpid()) < 0) {
+        c->ip = NULL;
+    }
+    free(c->path);
+    c->path = usual_path();
+    c->made = true;
+    return (c->ip && c->path) || fail(error, "out of memory");
+}
+
+static bool take_ports(Connection *c, const json_t *file, const char *path, char **error)
+{
+    bool fine = take_text(file, path, "ip", NULL, &c->ip, error);
+    for (int i = 0; i < SOCKET_COUNT && fine; i++)
+        fine = take_port(file, path, socket_kinds[i].port_key, &c->port[i], error);
+    return fine;
+}
+
 static bool read_fields(Connection *c, const json_t *file, const char *path, char **error)
 {
     char *scheme = NULL;
+    bool registers = json_object_get(file, "registration_ip") || json_object_get(file, "registration_port");
     bool fine = take_text(file, path, "transport", "tcp", &c->transport, error) &&
-                take_text(file, path, "ip", NULL, &c->ip, error) && take_text(file, path, "key", NULL, &c->key, error) &&
-                take_text(file, path, "signature_scheme", "hmac-sha256", &scheme, error);
-    for (int i = 0; i < SOCKET_COUNT && fine; i++)
-        fine = take_port(file, path, socket_kinds[i].port_key, &c->port[i], error);
+                take_text(file, path, "key", NULL, &c->key, error) &&
+                take_text(file, path, "signature_scheme", "hmac-sha256", &scheme, error) &&
+                (registers ? take_registration : take_ports)(c, file, path, error) && take_keys(c, file, path, error);
     if (fine && strcmp(c->transport, "tcp") != 0 && strcmp(c->transport, "ipc") != 0)
         fine = fail(error, "%s: unknown transport \"%s\"; tcp and ipc are known", path, c->transport);
     if (fine && *c->key && strcmp(scheme, "hmac-sha256") != 0)
@@ -105,18 +166,6 @@ static char *random_hex(int bytes)
     return text;
 }
 
-/* Where clients look: $JUPYTER_RUNTIME_DIR, or the usual folder below the home. */
-static char *usual_path(void)
-{
-    const char *folder = getenv("JUPYTER_RUNTIME_DIR"), *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-    char *path = NULL;
-    int made = folder && *folder ? asprintf(&path, "%s/kernel-%d.json", folder, (int)getpid())
-             : data && *data ? asprintf(&path, "%s/jupyter/runtime/kernel-%d.json", data, (int)getpid())
-             : home && *home ? asprintf(&path, "%s/.local/share/jupyter/runtime/kernel-%d.json", home, (int)getpid())
-             : asprintf(&path, "kernel-%d.json", (int)getpid());
-    return made < 0 ? NULL : path;
-}
-
 bool connection_make(Connection *connection, const char *path, char **error)
 {
     *connection = (Connection){.path = path ? strdup(path) : usual_path(), .made = true, .transport = strdup("tcp"),
@@ -126,6 +175,23 @@ bool connection_make(Connection *connection, const char *path, char **error)
 
 #define SOCKET_FILE "%s-%d"
 
+void connection_address(const Connection *connection, const char *ip, int port, char *to, size_t room)
+{
+    bool tcp = strcmp(connection->transport, "tcp") == 0;
+    if (tcp && port == 0) snprintf(to, room, "tcp://%s:*", ip);
+    else if (tcp) snprintf(to, room, "tcp://%s:%d", ip, port);
+    else snprintf(to, room, "ipc://" SOCKET_FILE, ip, port);
+}
+
+/* Only who knows the public key gets through to a socket that has these. */
+static bool encrypt(const Connection *connection, void *socket)
+{
+    const char *public = connection->curve_public, *secret = connection->curve_secret;
+    return !public || (zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &(int){1}, sizeof(int)) == 0 &&
+                       zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, public, strlen(public) + 1) == 0 &&
+                       zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, secret, strlen(secret) + 1) == 0);
+}
+
 bool connection_bind(Connection *connection, SocketId id, void *socket, char **error)
 {
     char address[4400], bound[4400];
@@ -133,9 +199,9 @@ bool connection_bind(Connection *connection, SocketId id, void *socket, char **e
     bool tcp = strcmp(connection->transport, "tcp") == 0;
     int port = connection->port[id];
     if (!tcp && port == 0) connection->port[id] = port = (int)id + 1;    /* a file's name, not a port */
-    if (tcp && port == 0) snprintf(address, sizeof address, "tcp://%s:*", connection->ip);
-    else if (tcp) snprintf(address, sizeof address, "tcp://%s:%d", connection->ip, port);
-    else snprintf(address, sizeof address, "ipc://" SOCKET_FILE, connection->ip, port);
+    connection_address(connection, connection->ip, port, address, sizeof address);
+    if (!encrypt(connection, socket))
+        return fail(error, "cannot encrypt the %s socket: %s", socket_kinds[id].name, zmq_strerror(errno));
     if (zmq_bind(socket, address) != 0)
         return fail(error, "cannot bind the %s socket to %s: %s", socket_kinds[id].name, address, zmq_strerror(errno));
     connection->bound[id] = true;
@@ -159,6 +225,10 @@ bool connection_write(const Connection *connection, char **error)
 {
     json_t *fields = json_pack("{ss ss ss ss ss}", "transport", connection->transport, "ip", connection->ip, "key",
                                connection->key, "signature_scheme", "hmac-sha256", "kernel_name", "tessera");
+    if (connection->curve_public) {
+        json_object_set_new(fields, "curve_publickey", json_string(connection->curve_public));
+        json_object_set_new(fields, "curve_secretkey", json_string(connection->curve_secret));
+    }
     for (int i = 0; i < SOCKET_COUNT; i++)
         json_object_set_new(fields, socket_kinds[i].port_key, json_integer(connection->port[i]));
     char *text = json_dumps(fields, JSON_INDENT(1));
@@ -191,5 +261,9 @@ void connection_close(Connection *connection)
     free(connection->transport);
     free(connection->ip);
     free(connection->key);
+    free(connection->curve_public);
+    free(connection->curve_secret);
+    free(connection->registration_ip);
+    free(connection->kernel_id);
     *connection = (Connection){0};
 }

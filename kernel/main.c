@@ -11,6 +11,7 @@
 #include <openssl/crypto.h>
 #include <uuid/uuid.h>
 
+#include "handshake.h"
 #include "kernel.h"
 
 void complain(Kernel *kernel, const char *text)
@@ -109,7 +110,9 @@ static bool open_sockets(Kernel *kernel)
         if (!kernel->socket[i]) return fail(zmq_strerror(errno));
         if (!connection_bind(&kernel->connection, (SocketId)i, kernel->socket[i], &error)) return fail_taken(error);
     }
-    return !chosen || connection_write(&kernel->connection, &error) || fail_taken(error);
+    if (chosen && !connection_write(&kernel->connection, &error)) return fail_taken(error);
+    return !kernel->connection.registration_ip || handshake(&kernel->connection, kernel->context, &error) ||
+           fail_taken(error);
 }
 
 static bool find_connection(Kernel *kernel, const char *file)
@@ -212,7 +215,7 @@ static void work(Kernel *kernel)
 
 static void say_how_to_connect(const Kernel *kernel)
 {
-    if (!kernel->connection.made) return;
+    if (!kernel->connection.made || kernel->connection.registration_ip) return;
     printf("To connect a client to this kernel:\n    jupyter console --existing %s\n", kernel->connection.path);
     fflush(stdout);
 }

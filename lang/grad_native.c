@@ -501,9 +501,11 @@ bool native_no_grad(Vm *vm, const Value *args, Value *result)
     TensorContext *ctx = vm_tensors(vm);
     if (!native_is_callable(args[0])) return native_wants(vm, "no_grad", "f", "a function", args[0]);
     int recording = ctx->recording;
+    if (recording) vm_hold_visits(vm, true);         /* models still hold leaves */
     ctx->recording = 0;
     bool fine = vm_call(vm, args[0], 0, NULL, 0, NULL, result);
     ctx->recording = recording;
+    if (recording) vm_hold_visits(vm, false);
     return fine;
 }
 

@@ -86,7 +86,7 @@ struct Vm {
     int floor;                /* of these, those below wait for what runs in their midst */
     Segment *segment, *spare;
     int c_depth;
-    int n_loading;            /* modules whose code runs */
+    int held;                 /* above 0 no visit may come: vm_hold_visits */
     bool training;
     bool exiting;
     int exit_code;

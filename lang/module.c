@@ -166,9 +166,9 @@ static bool run_source(Vm *vm, Module *module, Source *source)
     Proto *proto = parse->errors ? NULL : compile_module(vm, module, parse, &muted);
     if (proto) {
         module->loading = true;
-        vm->n_loading++;
+        vm_hold_visits(vm, true);
         fine = vm_run_proto(vm, proto, &value);
-        vm->n_loading--;
+        vm_hold_visits(vm, false);
         module->loading = false;
         value_release(value);
         proto_release(proto);

@@ -29,7 +29,7 @@ void vm_suspend(Vm *vm, Suspended *kept)
     Value *last = last_value(vm);
     *kept = (Suspended){
         .tensors = vm->tensors, .training = vm->training, .exiting = vm->exiting, .keeps_failures = vm->keeps_failures,
-        .exit_code = vm->exit_code, .floor = vm->floor, .thrown = vm->thrown, .last = last ? value_retain(*last) : VALUE_UNDEFINED,
+        .held = vm->held, .exit_code = vm->exit_code, .floor = vm->floor, .thrown = vm->thrown, .last = last ? value_retain(*last) : VALUE_UNDEFINED,
         .trace = vm->trace, .failure = vm->failure, .progress = {state->progress, state->suspended},
         .places = state->places, .old_places = state->old_places, .record = vm->session->records.open};
     memcpy(kept->operand_name, vm->operand_name, sizeof kept->operand_name);
@@ -47,6 +47,7 @@ void vm_suspend(Vm *vm, Suspended *kept)
     state->suspended = &kept->progress;
     vm->session->records.open = NULL;
     vm->c_depth += VISIT_DEPTH;
+    vm->held += kept->tensors.recording > 0;
     vm->floor = vm->n_frames;
 }
 
@@ -67,12 +68,13 @@ void vm_resume(Vm *vm, Suspended *kept)
     uint64_t seed = vm->tensors.seed, counter = vm->tensors.counter;
     Value *last = last_value(vm), made = state->places;
     vm->c_depth -= VISIT_DEPTH;
+    vm->held = kept->held;
     vm->floor = kept->floor;
     trace_free(vm->trace);
     failure_free(vm->failure);
     value_release(vm->thrown);
     vm->tensors = kept->tensors;
-    if (vm->tensors.recording == 0) {
+    if (vm->tensors.recording == 0 && !kept->held) {
         vm->tensors.seed = seed;
         vm->tensors.counter = counter;
     }
@@ -96,7 +98,9 @@ void vm_resume(Vm *vm, Suspended *kept)
     else value_release(kept->last);
 }
 
+void vm_hold_visits(Vm *vm, bool hold) { vm->held += hold ? 1 : -1; }
+
 bool vm_may_visit(const Vm *vm)
 {
-    return vm->tensors.recording == 0 && vm->n_loading == 0 && vm->c_depth + VISIT_DEPTH < MAX_C_DEPTH;
+    return vm->tensors.recording == 0 && vm->held == 0 && vm->c_depth + VISIT_DEPTH < MAX_C_DEPTH;
 }

@@ -15,6 +15,7 @@ typedef struct Suspended {
     TensorContext tensors;    /* its error, recording, boundary, meta, defer and watch; within gradient calls its random
                                  state too, since what they run may be run again */
     bool training, exiting, keeps_failures;
+    int held;
     int exit_code, floor;
     Value thrown, last;       /* last: `_` */
     Trace *trace;

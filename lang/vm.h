@@ -43,6 +43,8 @@ bool vm_call_method(Vm *vm, Value object, const char *name, int n_args, const Va
 /* What others ask for, at a safe point: between two instructions, or in a native that reads only what its arguments hold.
    Another text may run there. False after an interrupt, with the error set. */
 bool vm_safe_point(Vm *vm);
+/* Paired: between them no other text runs, because something shared is half done, such as a module that is being loaded. */
+void vm_hold_visits(Vm *vm, bool hold);
 
 /* `return vm_fail(vm, ERROR_value, "take", "n must not be negative, got %lld", n);` The span and the stack are added
    by the VM. */

@@ -103,7 +103,7 @@ static unsigned char *make_spec(size_t *length)
     write_string(out, program);
     fputs(", \"kernel\", \"-f\", \"{connection_file}\"],\n \"display_name\": \"Tessera\",\n \"language\": \"tessera\",\n"
           " \"interrupt_mode\": \"message\",\n \"kernel_protocol_version\": \"5.5\",\n"
-          " \"metadata\": {\"debugger\": true}\n}\n", out);
+          " \"metadata\": {\"debugger\": true, \"supported_encryption\": [\"curve\"]}\n}\n", out);
     return fclose(out) == 0 ? (unsigned char *)text : NULL;
 }
 

@@ -176,6 +176,11 @@ static void test_gradients(void)
            "0.0");
     nested("xs = []", "g = grad(w -> { xs; print(\"go\"); sum(w * 2) })(ones(3)); (g[0], xs)", "(2.0, [1])",
            "xs = [1]; xs[0]", "1");
+    nested("m = nn.Linear(2, 2); o = optim.SGD(m, lr=0.1)",
+           "o.step(() -> { no_grad(() -> { print(\"go\"); 1 }); mean(m(ones(1, 2)) ^ 2) }); \"stepped\"", "\"stepped\"",
+           "training()", "false");
+    nested("", "autocast(bf16, () -> { print(\"go\"); x = ones(1, 300); (x @ x.T).shape })", "[1, 1]",
+           "y = ones(1, 2) * 1.001; (y @ y.T)[0, 0] == 1.001 * 2.002 or abs((y @ y.T)[0, 0] - 2.004002) < 0.00001", "true");
 }
 
 static void test_exit(void)
