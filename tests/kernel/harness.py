@@ -50,9 +50,9 @@ def finish():
 class Kernel:
     """A kernel and its client. run() gives all that belongs to one request."""
 
-    def __init__(self, transport="tcp", ready=True, **options):
+    def __init__(self, transport="tcp", ready=True, name="tessera", **options):
         from jupyter_client import KernelManager
-        self.manager = KernelManager(kernel_name="tessera", transport=transport)
+        self.manager = KernelManager(kernel_name=name, transport=transport)
         self.errors = open(f"{home}/stderr-{time.time()}", "w+")
         self.manager.start_kernel(stderr=self.errors, **options)
         self.client = self.manager.client()

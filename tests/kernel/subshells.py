@@ -365,6 +365,47 @@ def test_hostile(k):
     ok(k.list() == [] and k.value("1") == "1", "and they are deleted again")
 
 
+def converse(k, wait, word, value, error):
+    """What a conversation looks like on the wire; texts that the languages differ in are left out."""
+    seen = {"features": "kernel subshells" in k.ask("kernel_info_request", {})["supported_features"]}
+    shell = k.create()
+    seen["list"] = k.list() == [shell]
+    request = k.start(wait)
+    k.says(request, word)
+    answer, inner = k.do(value, shell)
+    seen["value"] = (answer["status"], k.echo(inner), k.is_over(request))
+    seen["kinds"] = [m["msg_type"] for m in k.heard[inner]]
+    seen["parent"] = all(m["parent_header"]["subshell_id"] == shell for m in k.heard[inner] + k.replies[inner])
+    seen["counts"] = answer["execution_count"] > 0
+    seen["error"] = k.do(error, shell)[0]["status"]
+    requests = [k.start(code, shell) for code in (error, value, value)]
+    seen["aborted"] = [k.end(r)["status"] for r in requests]
+    seen["first"] = (k.end(request)["status"], "idle" in k.states(request))
+    seen["delete"] = (k.delete(shell), k.list())
+    seen["twice"] = k.delete(shell)["status"]
+    answer, request = k.do(value, shell)
+    seen["unknown"] = (answer["status"], k.states(request), sorted(answer))
+    seen["goes on"] = k.do(value)[0]["status"]
+    return seen
+
+
+def test_ipykernel(k):
+    """The same conversation with ipykernel 7, where Python has it."""
+    try:
+        import ipykernel
+    except ImportError:
+        ipykernel = None
+    if not ipykernel or ipykernel.version_info[0] < 7:
+        ok(True, "# SKIP Python has no ipykernel 7")
+        return
+    with Shells(name="python3") as other:
+        theirs = converse(other, "print('begins', flush=True)\nimport time; time.sleep(4)", "begins", "6 * 7", "nowhere")
+    ours = converse(k, "print(\"begins\"); sleep(4)", "begins", "6 * 7", "nowhere")
+    ok(ours["kinds"] == ["status", "execute_input", "execute_result", "status"], "a cell in a subshell as on the main shell", ours)
+    for name, value in theirs.items():
+        ok(ours[name] == value, f"as ipykernel {ipykernel.__version__}: {name}", (ours[name], value))
+
+
 def test_exit(k):
     shell = k.create()
     request = k.start("print(\"begins\"); while true { }")

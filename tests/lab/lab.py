@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A person's path through JupyterLab: open a notebook, run all, see the plot and the bar, complete, look a name up, stop a
-cell, restart; then the colours (colours.py) and the debugger (debugger.py). A screenshot of each step goes to the folder
-that is given; words after it pick paths: tour, colours, debugger."""
+cell, restart; then the colours (colours.py), the debugger (debugger.py) and subshells (subshell.py). A screenshot of each
+step goes to the folder that is given; words after it pick paths: tour, colours, debugger, subshell."""
 import os
 import shutil
 import socket
@@ -15,13 +15,14 @@ sys.path.insert(0, os.path.join(here, "..", "kernel"))
 from colours import walk_colours
 from debugger import walk_debugger
 from harness import finish, home, ok
+from subshell import walk_subshell
 
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 pictures = sys.argv[1] if len(sys.argv) > 1 else None
-paths = sys.argv[2:] or ["tour", "colours", "debugger"]
+paths = sys.argv[2:] or ["tour", "colours", "debugger", "subshell"]
 
 
 def free_port():
@@ -234,6 +235,8 @@ def main():
                 walk_colours(lab)
             if "debugger" in paths:
                 walk_debugger(lab, f"{home}/work")
+            if "subshell" in paths:
+                walk_subshell(lab)
     except Exception:
         import traceback
         ok(False, "the walk", traceback.format_exc())
