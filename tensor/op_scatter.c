@@ -5,7 +5,9 @@
    Invariant: places that are written more than once are written in the order of the index, by one task, so that results
    have the same bits for any number of threads. Negative indices count from the end; others out of range are errors. */
 #include <stdatomic.h>
+#include <string.h>
 
+#include "blocks.h"
 #include "places.h"
 
 typedef enum Combine { TAKE, COMBINE_PUT, COMBINE_ADD, COMBINE_MUL, COMBINE_MAX, COMBINE_MIN } Combine;
@@ -101,12 +103,44 @@ static bool has_lines(const Gather *g)
            (g->combine == TAKE ? dtype_size(g->dtype) == 4 : g->combine == COMBINE_ADD && g->dtype == DTYPE_f32);
 }
 
+/* How many elements below the axis lie together and share one index, as in an index of rows that was expanded; 0 where
+   they do not. */
+static int64_t row_length(const Gather *g)
+{
+    int64_t n = 1;
+    for (int d = g->ndim - 1; d > g->axis; d--) {
+        if (g->shape[d] > 1 && (g->index->stride[d] != 0 || g->big[d] != n)) return 0;
+        n *= g->shape[d];
+    }
+    return g->axis < g->ndim - 1 ? n : 0;
+}
+
+/* [n] indices, from [at] on, of rows of [length]. False: an index is bad. */
+static bool gather_rows(const Gather *g, int64_t at, int64_t big, int64_t small, int64_t n, int64_t length)
+{
+    int64_t width = (int64_t)dtype_size(g->dtype);
+    for (int64_t i = 0; i < n; i++, at += g->index->stride[g->axis], small += length) {
+        int64_t value = place_at(g->index, at), row = value < 0 ? value + g->size : value;
+        if (row < 0 || row >= g->size) return false;
+        int64_t there = (big + row * g->big[g->axis]) * width, here = small * width;
+        if (g->combine == TAKE)
+            memcpy(g->to + here, g->from + there, (size_t)(length * width));
+        else if (g->combine == COMBINE_ADD && g->dtype == DTYPE_f32)
+            block_kernels()->add(length, (const float *)(const void *)(g->from + here), (float *)(void *)(g->to + there));
+        else
+            for (int64_t j = 0; j < length * width; j += width)
+                combine_element(g->dtype, g->combine, g->to + there + j, g->from + here + j);
+        if ((i & 0xFFF) == 0xFFF && tensor_stopped(g->ctx)) return true;
+    }
+    return true;
+}
+
 /* One task: [each] of the places before the axis, and the index below them in row-major order. The small side is
    dense, the big one has strides. A bad index is only noticed here. */
 static void gather_task(void *arg, int64_t task)
 {
     Gather *g = arg;
-    int64_t inner = 1, width = (int64_t)dtype_size(g->dtype);
+    int64_t inner = 1, width = (int64_t)dtype_size(g->dtype), length = row_length(g);
     for (int d = g->axis; d < g->ndim; d++) inner *= g->shape[d];
     for (int64_t lead = task * g->each; lead < (task + 1) * g->each && lead < g->leads; lead++) {
         int64_t place[TENSOR_MAX_DIMS] = {0}, at = 0, big = 0, small = lead * inner;
@@ -117,6 +151,11 @@ static void gather_task(void *arg, int64_t task)
         }
         if (has_lines(g)) {
             if (!gather_line(g, (const int32_t *)(const void *)g->index->data + at, big, small, inner))
+                atomic_store(&g->bad, true);
+            continue;
+        }
+        if (length > 0) {
+            if (!gather_rows(g, at, big, small, g->shape[g->axis], length))
                 atomic_store(&g->bad, true);
             continue;
         }
