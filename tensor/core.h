@@ -58,6 +58,8 @@ bool op_call_widened(TensorContext *ctx, const OpDef *def, int n_in, Tensor *con
 Tensor *tensor_blank(TensorContext *ctx, Dtype dtype, int ndim, const int64_t *shape);
 void tensor_take_contents(Tensor *tensor, Tensor *owned);
 int64_t tensor_live_count(void);
+/* How far apart [count] tensors laid out like this one lie where together they fill a storage; 0: they leave gaps. */
+int64_t tensor_parts_step(const Tensor *part, int64_t count);
 /* The number that [tensor]'s element at byte address [at] holds. */
 double element_load(Dtype dtype, const char *at);
 int64_t element_load_int(Dtype dtype, const char *at);

@@ -324,16 +324,16 @@ static void softmax_grad(int64_t rows, int64_t blocks, float *restrict y, const 
             g[block * n + i] = y[block * n + i] * (g[block * n + i] - sum[i]);
 }
 
-static void unpack_rows(int64_t rows, int64_t n, const float *from, const float *share, float *to)
+static void unpack_rows(int64_t rows, int64_t n, const float *from, const float *share, float *to, int64_t step)
 {
     for (int64_t j = 0; j < n; j += BLOCK_LANES)
         for (int64_t i = 0; i < rows; i++, from += BLOCK_LANES) {
             if (n - j >= BLOCK_LANES) {
-                PUT(to + i * n + j) = AT(from) * AT(share + i * BLOCK_LANES);
+                PUT(to + i * step + j) = AT(from) * AT(share + i * BLOCK_LANES);
                 continue;
             }
             for (int64_t k = 0; k < n - j; k++)
-                to[i * n + j + k] = from[k] * share[i * BLOCK_LANES];
+                to[i * step + j + k] = from[k] * share[i * BLOCK_LANES];
         }
 }
 

@@ -36,7 +36,7 @@ typedef struct Attention {
     Operand q, k, v, dy;
     Tensor *mask;             /* owned; bool or f32; NULL: none */
     int64_t mask_stride[TENSOR_MAX_DIMS];  /* over [batch..., t, s] */
-    float *out, *dq, *dk, *dv;
+    Operand out, dq, dk, dv;  /* of a tensor that is not owned; NULL where not wanted */
     atomic_bool failed;       /* a task found no memory */
 } Attention;
 
@@ -178,6 +178,14 @@ static bool operand_take(TensorContext *ctx, Tensor *x, Operand *o)
     return true;
 }
 
+/* Where a result goes, which is f32 with its last axis in one piece. */
+static Operand result_to(Tensor *t)
+{
+    Operand o = {.tensor = t, .step = t->stride[t->ndim - 2]};
+    memcpy(o.batch, t->stride, (size_t)(t->ndim - 2) * sizeof *o.batch);
+    return o;
+}
+
 static bool mask_take(TensorContext *ctx, Attention *a, const Tensor *q, Tensor *mask)
 {
     a->bools = mask->dtype == DTYPE_bool;
@@ -244,6 +252,11 @@ static int64_t offset(const Attention *a, const int64_t *stride, int64_t batch)
 static const float *head_of(const Attention *a, const Operand *o, int64_t batch)
 {
     return (const float *)(const void *)o->tensor->data + offset(a, o->batch, batch);
+}
+
+static float *rows_of(const Attention *a, const Operand *o, int64_t batch, int64_t row)
+{
+    return (float *)(void *)o->tensor->data + offset(a, o->batch, batch) + row * o->step;
 }
 
 /* ---- a head ---- */
@@ -361,7 +374,7 @@ static void forward_task(void *arg, int64_t task)
     for (int64_t row = first; row < last && !tensor_stopped(a->ctx); row += a->rows) {
         int64_t rows = last - row < a->rows ? last - row : a->rows, seen = scores_of(a, &h, row, rows);
         times_panels(a, rows, seen, h.p, a->wide_e / LANES, a->wide_s, h.values, h.out);
-        a->kernels->unpack_rows(rows, a->e, h.out, h.share, a->out + (h.batch * a->t + row) * a->e);
+        a->kernels->unpack_rows(rows, a->e, h.out, h.share, rows_of(a, &a->out, h.batch, row), a->out.step);
     }
     scratch_release(h.base);
 }
@@ -388,18 +401,18 @@ static void backward_rows(const Attention *a, Head *h, int64_t first, int64_t ro
     a->kernels->softmax_grad(rows, seen, h->p, h->share, h->dp, h->top);
     add_turned(a, rows, seen, h->dp, blocks_d, h->q, h->dk);
     add_turned(a, rows, seen, h->p, blocks_e, h->dy, h->dv);
-    if (!a->dq)
+    if (!a->dq.tensor)
         return;
     for (int64_t i = 0; i < rows * LANES; i++)
         h->top[i] = (float)a->scale;
     times_panels(a, rows, seen, h->dp, blocks_d, a->wide_s, h->keys, h->out);
-    a->kernels->unpack_rows(rows, a->d, h->out, h->top, a->dq + (h->batch * a->t + first) * a->d);
+    a->kernels->unpack_rows(rows, a->d, h->out, h->top, rows_of(a, &a->dq, h->batch, first), a->dq.step);
 }
 
-static void store_rows(int64_t rows, int64_t n, int64_t step, const float *from, float *to)
+static void store_rows(const Attention *a, const Operand *to, int64_t batch, int64_t n, int64_t step, const float *from)
 {
-    for (int64_t i = 0; to && i < rows; i++)
-        memcpy(to + i * n, from + i * step, (size_t)n * sizeof *to);
+    for (int64_t i = 0; to->tensor && i < a->s; i++)
+        memcpy(rows_of(a, to, batch, i), from + i * step, (size_t)n * sizeof *from);
 }
 
 static void backward_task(void *arg, int64_t task)
@@ -410,8 +423,8 @@ static void backward_task(void *arg, int64_t task)
         return;
     for (int64_t row = 0; row < a->t && !tensor_stopped(a->ctx); row += a->rows)
         backward_rows(a, &h, row, a->t - row < a->rows ? a->t - row : a->rows);
-    store_rows(a->s, a->d, a->wide_d, h.dk, a->dk ? a->dk + task * a->s * a->d : NULL);
-    store_rows(a->s, a->e, a->wide_e, h.dv, a->dv ? a->dv + task * a->s * a->e : NULL);
+    store_rows(a, &a->dk, task, a->d, a->wide_d, h.dk);
+    store_rows(a, &a->dv, task, a->e, a->wide_e, h.dv);
     scratch_release(h.base);
 }
 
@@ -426,6 +439,16 @@ static bool finish(TensorContext *ctx, Attention *a, bool done)
     return false;
 }
 
+/* Puts heads inside tokens where q has them so: the usual [n, t, h d] that follows is then no copy. */
+static void lay_out_like(const Tensor *q, Tensor *out)
+{
+    int n = q->ndim;
+    if (n < 3 || q->stride[n - 3] >= q->stride[n - 2])
+        return;
+    out->stride[n - 3] = out->shape[n - 1];
+    out->stride[n - 2] = out->shape[n - 3] * out->shape[n - 1];
+}
+
 bool softmax_attention_run(OpCall *call)
 {
     Attention a = {0};
@@ -433,22 +456,47 @@ bool softmax_attention_run(OpCall *call)
         return run_ops(call);
     if (spec_size(&call->spec[0]) == 0)
         return true;
-    a.out = (float *)(void *)call->out[0]->data;
+    lay_out_like(call->in[0], call->out[0]);
+    a.out = result_to(call->out[0]);
     bool done = begin(call->ctx, &a, call->in, call->attr) &&
                 pool_run(call->ctx, a.batches * a.parts, forward_task, &a);
     return finish(call->ctx, &a, done);
 }
 
 /* An uninitialised tensor for the gradient by input [i] where it is wanted. */
-static bool grad_take(GradCall *g, int i, float **data)
+static bool grad_take(GradCall *g, int i, Operand *to)
 {
     const TensorSpec *spec = &g->in_spec[i];
     if (!g->wants[i])
         return true;
-    g->dx[i] = scope_own(g->s, tensor_new(g->ctx, DTYPE_f32, spec->ndim, spec->shape));
+    if (!g->dx[i])
+        g->dx[i] = scope_own(g->s, tensor_new(g->ctx, DTYPE_f32, spec->ndim, spec->shape));
     if (g->dx[i])
-        *data = (float *)(void *)g->dx[i]->data;
+        *to = result_to(g->dx[i]);
     return g->dx[i] != NULL;
+}
+
+/* Where q, k and v are the three parts of one tensor, their gradients become the parts of another that is laid out in the
+   same way; the tape makes it the gradient of the tensor without a copy. */
+static bool take_parts(GradCall *g)
+{
+    const Tensor *q = g->in[0];
+    int64_t size = 3 * tensor_size(q), step = q->stride[q->ndim - 1] == 1 ? tensor_parts_step(q, 3) : 0;
+    for (int i = 0; i < 3; i++) {
+        const Tensor *x = g->in[i];
+        bool alike = x->storage && x->storage == q->storage && x->dtype == DTYPE_f32 && g->wants[i] && step > 0 &&
+                     x->data == q->data + i * step * (int64_t)sizeof(float);
+        for (int d = 0; alike && d < q->ndim; d++)
+            alike = x->shape[d] == q->shape[d] && x->stride[d] == q->stride[d];
+        if (!alike)
+            return true;
+    }
+    Tensor *whole = scope_own(g->s, tensor_new(g->ctx, DTYPE_f32, 1, &size));
+    for (int i = 0; whole && i < 3; i++)
+        g->dx[i] = scope_own(g->s, tensor_view(g->ctx, whole, q->ndim, q->shape, q->stride, i * step));
+    if (whole)
+        whole->storage->parts = 7;
+    return whole && g->dx[0] && g->dx[1] && g->dx[2];
 }
 
 bool softmax_attention_grad(GradCall *g)
@@ -458,7 +506,7 @@ bool softmax_attention_grad(GradCall *g)
     if (grad_recording(g) || mask || g->out_spec[0].dtype != DTYPE_f32 || spec_size(&g->out_spec[0]) == 0 ||
         spec_size(&g->in_spec[1]) == 0)
         return grad_ops(g);
-    bool done = grad_take(g, 0, &a.dq) && grad_take(g, 1, &a.dk) && grad_take(g, 2, &a.dv) &&
+    bool done = take_parts(g) && grad_take(g, 0, &a.dq) && grad_take(g, 1, &a.dk) && grad_take(g, 2, &a.dv) &&
                 begin(g->ctx, &a, g->in, g->attr) && operand_take(g->ctx, g->dy[0], &a.dy) &&
                 pool_run(g->ctx, a.batches, backward_task, &a);
     if (!finish(g->ctx, &a, done))

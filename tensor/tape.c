@@ -556,6 +556,49 @@ static bool can_add_in_place(const Pass *pass, const Tensor *sum, const Tensor *
            tensor_is_contiguous(dx);
 }
 
+/* ---- gradients in parts ---- */
+
+/* A rule may write its gradients as the parts of one tensor, as softmax_attention does where q, k and v are; their storage
+   says which parts there are (bits of storage->parts). What selects one from its input then takes the storage as a whole for
+   the gradient of the input, and the others find their parts there. Invariant: a storage has one whole at most, and until
+   all parts have been joined only those that have been count. */
+#define PARTS 0xffffu
+#define PARTS_AXIS_AT 16                  /* the axis of the whole that the parts are along */
+#define PARTS_TAKEN 0x80000000u           /* there is a whole */
+
+static bool is_waiting(const Tensor *t)
+{
+    return t && t->storage && (t->storage->parts & PARTS_TAKEN) &&
+           (size_t)tensor_size(t) * dtype_size((Dtype)t->dtype) == t->storage->bytes;
+}
+
+static void join(Storage *storage, int64_t part)
+{
+    storage->parts &= ~(1u << part);
+    if (!(storage->parts & PARTS))
+        storage->parts = 0;
+}
+
+/* Copies a whole without the parts that have not come: something else is added, or they never will. */
+static bool settle(Pass *pass, Tensor **slot)
+{
+    if (!is_waiting(*slot))
+        return true;
+    uint32_t parts = (*slot)->storage->parts & PARTS;
+    int axis = (int)((*slot)->storage->parts >> PARTS_AXIS_AT & 15);
+    Tensor *dense = tensor_copy(pass->ctx, *slot);
+    if (!dense)
+        return false;
+    int64_t bytes = dense->stride[axis] * (int64_t)dtype_size((Dtype)dense->dtype), count = dense->shape[axis];
+    int64_t rows = tensor_size(dense) / (count * dense->stride[axis]);
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t part = 0; part < count; part++)
+            if (parts >> part & 1)
+                memset(dense->data + (row * count + part) * bytes, 0, (size_t)bytes);
+    tensor_slot(slot, dense);
+    return true;
+}
+
 static bool accumulate(Pass *pass, GradNode *node, int out, Tensor *dx)
 {
     Tensor **slot = &node->grad[out];
@@ -563,6 +606,8 @@ static bool accumulate(Pass *pass, GradNode *node, int out, Tensor *dx)
         *slot = tensor_retain(dx);
         return true;
     }
+    if (!settle(pass, slot))
+        return false;
     if (can_add_in_place(pass, *slot, dx)) {
         int64_t n = tensor_size(dx);
         return add_in_place(pass, &(Addition){(*slot)->data, dx->data, n, n > 0 ? n : 1, 0, (Dtype)dx->dtype});
@@ -696,6 +741,56 @@ static bool find_rows(const Tensor *part, Addition *job)
     return true;
 }
 
+/* Which part a select node takes, and along which axis. */
+static int64_t selected(const GradNode *node, int *axis)
+{
+    const TensorSpec *spec = &node->in_spec[0];
+    int64_t at = node->attr[1].i;
+    *axis = (int)(node->attr[0].i < 0 ? node->attr[0].i + spec->ndim : node->attr[0].i);
+    return at < 0 ? at + spec->shape[*axis] : at;
+}
+
+/* The whole that [dy], a part, lies in as the gradient of the input of [node], which selects it. NULL: there
+   is none, or the pass's error says why not. */
+static Tensor *take_whole(Pass *pass, const GradNode *node, const Tensor *dy)
+{
+    const TensorSpec *spec = &node->in_spec[0];
+    Storage *storage = dy->storage;
+    int axis;
+    int64_t part = selected(node, &axis), count = spec->shape[axis], step, stride[TENSOR_MAX_DIMS];
+    if (!storage || !storage->parts || (storage->parts & PARTS_TAKEN) || !(storage->parts >> part & 1) ||
+        storage->parts != (1u << count) - 1 || (step = tensor_parts_step(dy, count)) == 0 ||
+        (size_t)spec_size(spec) * dtype_size(spec->dtype) != storage->bytes ||
+        dy->data != (char *)storage->data + part * step * (int64_t)dtype_size(spec->dtype))
+        return NULL;
+    for (int d = 0; d < spec->ndim; d++)
+        stride[d] = d == axis ? step : dy->stride[d - (d > axis)];
+    Tensor *whole = tensor_view(pass->ctx, dy, spec->ndim, spec->shape, stride, -part * step);
+    if (whole) {
+        storage->parts |= PARTS_TAKEN | (uint32_t)axis << PARTS_AXIS_AT;
+        join(storage, part);
+    }
+    return whole;
+}
+
+/* Whether the part of [sum] that [node] selects is [dy] itself, which then counts from now on. */
+static bool is_joined(Pass *pass, const GradNode *node, Tensor *sum, const Tensor *dy)
+{
+    int axis, n_out;
+    int64_t part = selected(node, &axis);
+    Tensor *place;
+    if (!is_waiting(sum) || axis != (int)(sum->storage->parts >> PARTS_AXIS_AT & 15) || !(sum->storage->parts >> part & 1) ||
+        !op_call(pass->ctx, node->def, 1, &sum, node->attr, &place, &n_out))
+        return false;
+    bool same = place->data == dy->data;
+    for (int d = 0; d < dy->ndim; d++)
+        same = same && (dy->shape[d] == 1 || place->stride[d] == dy->stride[d]);
+    tensor_release(place);
+    if (same)
+        join(sum->storage, part);
+    return same;
+}
+
 /* select and slice: where gradients of other parts have arrived before, this one is added at its place. Else each part
    would be a whole tensor of zeros around it. False: not done; the pass's error tells whether it failed. */
 static bool add_part(Pass *pass, GradNode *node)
@@ -707,7 +802,13 @@ static bool add_part(Pass *pass, GradNode *node)
         edge->node->pass != pass->number || !edge->node->reaches)
         return false;
     Tensor *sum = edge->node->grad[edge->out];
-    if (!sum || tensor_size(dy) == 0 || !can_add_in_place(pass, sum, dy) ||
+    if (node->def == op_def(OP_select) && !pass->keep) {
+        if (sum ? is_joined(pass, node, sum, dy) : (edge->node->grad[edge->out] = take_whole(pass, node, dy)) != NULL)
+            return true;
+        if (pass->ctx->error.kind != ERROR_NONE)
+            return false;
+    }
+    if (!sum || is_waiting(sum) || tensor_size(dy) == 0 || !can_add_in_place(pass, sum, dy) ||
         !op_call(pass->ctx, node->def, 1, &sum, node->attr, &part, &n_out))
         return false;
     Addition job = {part->data, dy->data, tensor_size(dy), 1, 0, (Dtype)dy->dtype};
@@ -763,6 +864,8 @@ static bool run_pass(Pass *pass, bool good)
     while (pass->list) {
         GradNode *node = pass->list;
         pass->list = node->next;
+        for (int i = 0; good && i < node->n_out; i++)
+            good = settle(pass, &node->grad[i]);
         if (good && anything_arrived(node)) {
             good = !tensor_interrupted(pass->ctx) && differentiate(pass, node);
             if (good && !pass->keep && node->def) {

@@ -305,6 +305,28 @@ bool tensor_is_contiguous(const Tensor *tensor)
     return true;
 }
 
+int64_t tensor_parts_step(const Tensor *part, int64_t count)
+{
+    bool used[TENSOR_MAX_DIMS] = {false};
+    int64_t filled = 1, step = 0;
+    for (int left = part->ndim; left > 0;) {          /* the axes from the inmost one on, each as far apart as those inside fill */
+        int d = 0;
+        while (d < part->ndim && (used[d] || (part->shape[d] != 1 && part->stride[d] != filled)))
+            d++;
+        if (d < part->ndim) {
+            used[d] = true;
+            filled *= part->shape[d];
+            left--;
+        } else if (step > 0 || filled == 0) {
+            return 0;
+        } else {                                      /* here lie the other parts */
+            step = filled;
+            filled *= count;
+        }
+    }
+    return step > 0 ? step : filled;
+}
+
 bool tensor_is_unshared(const Tensor *tensor)
 {
     if (tensor->refs != 1 || tensor->node)

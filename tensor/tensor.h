@@ -42,6 +42,7 @@ bool dtype_from_name(const char *name, Dtype *dtype);
    malloc'ed, and makes it read-only; NULL means the caching allocator's. */
 typedef struct Storage {
     int32_t refs;
+    uint32_t parts;           /* of a gradient that was made in parts of one tensor: those not yet joined (tape.c) */
     size_t bytes;
     void *data;
     void (*release)(struct Storage *storage);
