@@ -162,6 +162,32 @@ static void tell_stopped(Kernel *kernel, const DebugStop *stop)
     debug_event(kernel, "stopped", body);
 }
 
+/* Messages go out together, as a loop may log as fast as it turns. */
+void debug_tell_logged(Kernel *kernel)
+{
+    Debugger *debugger = &kernel->debugger;
+    if (debugger->n_logged == 0) return;
+    json_t *text = json_from_bytes(debugger->logged, debugger->n_logged);
+    debugger->n_logged = 0;
+    debug_event(kernel, "output", json_pack("{ss so}", "category", "console", "output", text));
+}
+
+/* In the cell, where JupyterLab's users look, and as the event that other clients have a console for. */
+void debug_logged(Kernel *kernel, const char *text, size_t length)
+{
+    Debugger *debugger = &kernel->debugger;
+    output_write(&kernel->output, OUTPUT_OUT, text, length);
+    output_write(&kernel->output, OUTPUT_OUT, "\n", 1);
+    if (!debugger->started || (!debugger->logged && !(debugger->logged = malloc(OUTPUT_CHUNK)))) return;
+    if (length > OUTPUT_CHUNK - 1) length = OUTPUT_CHUNK - 1;
+    if (length + 1 > OUTPUT_CHUNK - debugger->n_logged) debug_tell_logged(kernel);
+    if (debugger->n_logged == 0) debugger->logged_since = seconds_now();
+    memcpy(debugger->logged + debugger->n_logged, text, length);
+    debugger->logged[debugger->n_logged + length] = '\n';
+    debugger->n_logged += length + 1;
+    if (seconds_now() - debugger->logged_since > OUTPUT_DELAY) debug_tell_logged(kernel);
+}
+
 /* ---- being stopped ---- */
 
 /* Numbers of frames are never used twice: a client that still asks for an earlier stop's is told so. */
@@ -180,6 +206,7 @@ DebugAction debug_stopped(Kernel *kernel, const DebugStop *stop)
     debugger->action = DEBUG_TERMINATE;
     number_frames(debugger, session_debug_depth(kernel->session));
     debug_tell_moved(kernel);
+    debug_tell_logged(kernel);
     tell_stopped(kernel, stop);
     answer_questions(kernel);
     while (!debugger->resumed && !evaluation_must_end(kernel)) {
@@ -234,6 +261,7 @@ static void forget(Kernel *kernel)
     json_decref(debugger->breakpoints);
     json_decref(debugger->same);
     free(debugger->hash);
+    free(debugger->logged);
     *debugger = (Debugger){.events = debugger->events, .frame = debugger->frame, .stop = debugger->stop,
                            .resumed = debugger->resumed, .action = debugger->action};
 }
@@ -297,6 +325,7 @@ bool debug_configuration_done(DebugCall *call) { return call->debugger->started;
 
 static void tell_terminated(Kernel *kernel)
 {
+    debug_tell_logged(kernel);
     debug_event(kernel, "thread", json_pack("{ss si}", "reason", "exited", "threadId", THE_THREAD));
     debug_event(kernel, "terminated", json_object());
 }

@@ -30,6 +30,9 @@ typedef struct Debugger {
     json_t *same;             /* numbers of breakpoints in sources that share a path: the language's -> the client's */
     uint32_t *hash;           /* of the text of cell [count] */
     int n_hashes;
+    char *logged;             /* messages of breakpoints that were not told yet: OUTPUT_CHUNK bytes, or NULL */
+    size_t n_logged;
+    double logged_since;
     /* while a cell is stopped */
     const DebugStop *stop;
     bool resumed;             /* the loop ends, with */
@@ -50,6 +53,8 @@ typedef struct DebugCall {
 
 /* ---- debug.c ---- */
 DebugAction debug_stopped(struct Kernel *kernel, const DebugStop *stop);  /* waits until somebody says how to go on */
+void debug_logged(struct Kernel *kernel, const char *text, size_t length);           /* a breakpoint's message */
+void debug_tell_logged(struct Kernel *kernel);           /* those that wait, now */
 void debug_close(struct Kernel *kernel);
 bool debug_waits_for_step(const struct Request *request);            /* it is a command that must not run inside an op */
 /* The command fails, for this reason; returns false. */

@@ -208,7 +208,7 @@ void debug_begin_cell(Kernel *kernel, const char *name, const char *text, size_t
     if (!debugger->started) return;
     char path[DEBUG_PATH];
     uint32_t hash = debug_hash(text, length);
-    debug_note_cell(debugger, kernel->count, hash);
+    debug_note_cell(debugger, debug_cell_number(name), hash);
     json_t *entries = json_object_get(debugger->breakpoints, debug_path_of(hash, path));
     if (entries) set_in_cell(kernel, path, name, text, length, entries);
 }

@@ -167,12 +167,17 @@ static DebugAction on_stopped(void *user, const DebugStop *stop)
     return debug_stopped(user, stop);
 }
 
+static void on_logged(void *user, const char *text, size_t length)
+{
+    debug_logged(user, text, length);
+}
+
 SessionConfig session_callbacks(Kernel *kernel, const char *library)
 {
     return (SessionConfig){.user = kernel, .output = on_output, .display = on_display, .input = on_input,
                            .clear = on_clear, .page = on_page, .next_input = on_next_input, .comm = on_comm,
-                           .serve = on_request, .visit = on_visit, .stopped = on_stopped, .library = library,
-                           .width = 100, .color = true,
+                           .serve = on_request, .visit = on_visit, .stopped = on_stopped, .logged = on_logged,
+                           .library = library, .width = 100, .color = true,
                            .forms = "text/html text/markdown text/latex image/svg+xml image/png image/jpeg "
                                     "audio/wav application/json application/vnd.vegalite.v5+json"};
 }
@@ -367,6 +372,7 @@ static json_t *run_code(Kernel *kernel, Request *request, bool store)
     snprintf(name, sizeof name, "<cell %d>", kernel->evaluation->count);
     debug_begin_cell(kernel, name, json_string_value(code), json_string_length(code));
     EvalStatus status = evaluate(kernel, name, json_string_value(code), json_string_length(code), &result);
+    debug_tell_logged(kernel);
     json_t *content;
     bool leaving = status == EVAL_EXIT;
     if (status == EVAL_OK || leaving) {

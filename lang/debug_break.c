@@ -545,18 +545,26 @@ static bool holds(Debugger *debugger, Breakpoint *breakpoint, const Proto *proto
     return truth;
 }
 
+static void log_line(const Session *session, const char *text, size_t length)
+{
+    if (session->config.logged) {
+        session->config.logged(session->config.user, text, length);
+        return;
+    }
+    vm_output(session->vm, OUTPUT_OUT, text, length);
+    vm_output(session->vm, OUTPUT_OUT, "\n", 1);
+}
+
 static void put_out(Debugger *debugger, const Breakpoint *breakpoint)
 {
-    Vm *vm = debugger->session->vm;
     EvalResult result = {0};
     Value value = VALUE_UNDEFINED;
     char *text = quoted(breakpoint->told.log_message), *trouble = NULL;
     if (text && frame_evaluate(debugger, 0, text, strlen(text), &value, NULL, &result) == EVAL_OK &&
         value.tag == TAG_STRING)
-        vm_output(vm, OUTPUT_OUT, value.string->text, value.string->length);
+        log_line(debugger->session, value.string->text, value.string->length);
     else if ((trouble = trouble_of(&result, "message")))
-        vm_output(vm, OUTPUT_OUT, trouble, strlen(trouble));
-    vm_output(vm, OUTPUT_OUT, "\n", 1);
+        log_line(debugger->session, trouble, strlen(trouble));
     free(trouble);
     free(text);
     eval_result_clear(&result);

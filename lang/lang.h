@@ -87,6 +87,7 @@ typedef struct SessionConfig {
     void (*visit)(void *user);                                             /* after session_request_visit; may be NULL */
     /* The debugger stopped, on the session's own thread; NULL: DEBUG_ASK. */
     DebugAction (*stopped)(void *user, const DebugStop *stop);
+    void (*logged)(void *user, const char *text, size_t length);           /* a breakpoint's message; NULL: a line of output */
     /* The text (malloc'ed) of a file that is open and perhaps not saved, for session_check and session_analyse; NULL: as it
        is on disk. May be NULL. */
     char *(*opened)(void *user, const char *path, size_t *length);

@@ -239,9 +239,16 @@ def test_kinds(k):
     d.attach()
     _, request = d.run(CELL, 2, logMessage="x is {x}")
     answer, said = d.finish(request)
-    text = stream(said) + "".join(m["content"]["body"]["output"] for m in said + d.heard if m["msg_type"] == "debug_event"
-                                  and m["content"]["event"] == "output")
-    ok(answer["status"] == "ok" and "x is 1" in text and "x is 3" in text, "a log point tells and does not stop", text)
+    ok(answer["status"] == "ok" and stream(said) == "x is 1\nx is 2\nx is 3\n", "a log point tells and does not stop", said)
+    text = "".join(m["content"]["body"]["output"] for m in d.heard if m["msg_type"] == "debug_event"
+                   and m["content"]["event"] == "output")
+    ok(text == "x is 1\nx is 2\nx is 3\n", "also as events", text)
+    path, request = d.run("for i in 0..20000 {\n    i\n}", 2, logMessage="{i}")
+    d.finish(request)
+    events = [m for m in d.heard if m["msg_type"] == "debug_event" and m["content"]["event"] == "output"]
+    ok(len(events) < 2000 and "".join(m["content"]["body"]["output"] for m in events).endswith("19999\n"),
+       "a loop's messages go out together", len(events))
+    d.heard.clear()
     answer = d.body("setFunctionBreakpoints", breakpoints=[{"name": "square"}, {"name": "nobody"}])
     ok(answer["breakpoints"][0]["verified"], "a function's breakpoint", answer)
     request = k.client.execute("square(5)")
