@@ -435,14 +435,11 @@ static bool run_stopping(CommandCall *call, Debugger *debugger, Proto *proto, bo
     long long stops = debugger->stops;
     size_t length = strlen(call->argument);
     debug_enter(debugger, expression ? proto : NULL);
-    debugger->under_debug = true;
-    atomic_store(&session->interrupt_pauses, true);
+    session_debug_pause_on_interrupt(session, true);
     bool fine = vm_run_proto(vm, proto, &value), stopped = true;
-    atomic_store(&session->interrupt_pauses, false);
-    atomic_fetch_and(&vm->flags, ~(unsigned)FLAG_PAUSE);
+    session_debug_pause_on_interrupt(session, false);
     if (vm->debugger) {
         stopped = vm->debugger->stops != stops;
-        vm->debugger->under_debug = false;
         debug_leave(vm->debugger);
     }
     if (fine && expression && value.tag != TAG_NONE && (length == 0 || call->argument[length - 1] != ';'))

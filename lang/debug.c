@@ -216,6 +216,16 @@ void debug_begin(Debugger *debugger)
         set_mode(debugger, STEP_NONE);
 }
 
+void session_debug_pause_on_interrupt(Session *session, bool pauses)
+{
+    pauses = pauses && session->vm->debugger;
+    if (session->vm->debugger)
+        session->vm->debugger->under_debug = pauses;
+    atomic_store(&session->interrupt_pauses, pauses);
+    if (!pauses)
+        atomic_fetch_and(&session->vm->flags, ~(unsigned)FLAG_PAUSE);
+}
+
 void session_debug_pause(Session *session)
 {
     atomic_fetch_or(&session->vm->flags, FLAG_PAUSE);
@@ -246,12 +256,23 @@ static bool step_ends(const Debugger *debugger, const Proto *proto)
 
 /* ---- stops ---- */
 
-static bool end_evaluation(Debugger *debugger)
+/* As a value that is thrown again it has no trace: the user knows where it was. */
+static void end_evaluation(Debugger *debugger)
 {
     Vm *vm = debugger->session->vm;
     bool exiting = debugger->exiting;
     debugger->exiting = false;
-    return exiting ? vm_exit(vm, debugger->exit_code) : vm_fail(vm, ERROR_interrupt, "", "ended in the debugger");
+    if (exiting) {
+        vm_exit(vm, debugger->exit_code);
+        return;
+    }
+    vm_fail(vm, ERROR_interrupt, "", "ended in the debugger");
+    Value error = vm_take_error(vm);
+    if (error.tag == TAG_ERROR)
+        vm_set_error(vm, error);
+    else
+        vm_out_of_memory(vm);
+    value_release(error);
 }
 
 static DebugAction ask(Debugger *debugger, const DebugStop *stop)
@@ -319,7 +340,7 @@ static void free_if_left(Debugger *debugger)
         debug_free(debugger);
 }
 
-bool debug_break(Vm *vm, Code *w)
+Code debug_break(Vm *vm)
 {
     Debugger *debugger = vm->debugger;
     const Frame *frame = &vm->frame[vm->n_frames - 1];
@@ -327,8 +348,7 @@ bool debug_break(Vm *vm, Code *w)
     int pc = (int)(frame->pc - proto->code) - 1;
     bool fine = debugger->busy || look(debugger, proto, pc);
     free_if_left(debugger);
-    *w = proto_code(proto, pc);
-    return fine;
+    return fine ? proto_code(proto, pc) : BREAK_ENDS;
 }
 
 /* The error is set aside as a value while the user looks around. */

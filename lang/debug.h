@@ -100,7 +100,9 @@ typedef struct Debugger {
 } Debugger;
 
 /* ---- debug.c ---- */
-bool debug_break(Vm *vm, Code *w);             /* at BREAK: *w is what stands there; false: ended, the error is set */
+#define BREAK_ENDS (~(Code)0)
+Code debug_break(Vm *vm);      /* at BREAK: what stands there; BREAK_ENDS: the error is set. By value, so that the loop
+                                  keeps its instruction in a register */
 void debug_adopt(Debugger *debugger, Proto *proto);            /* just compiled */
 Proto *debug_compiled(Vm *vm, Proto *proto);   /* a whole text was; passes it through */
 bool debug_raised(Vm *vm);                     /* an error was just raised; false: the error is another one now */

@@ -438,8 +438,13 @@ const Breakpoint *breakpoint_add(Debugger *debugger, const char *source, const c
     if (source)
         verify(debugger, made, NULL, 0);
     bool never = made->broken || (source && !made->told.verified);
-    if (never)
+    if (never && !made->broken && !made->path && !is_loaded(debugger->session->vm, made))
+        snprintf(made->told.message, sizeof made->told.message, "%.200s is no file, and no code of that name has run",
+                 source);
+    if (never) {
         *error = strdup(made->told.message);
+        debugger->last_id--;
+    }
     remove_one(debugger, never ? made : before);
     breakpoints_bind(debugger);
     debug_arm(debugger);

@@ -193,11 +193,9 @@ Proto *frame_compile(Debugger *debugger, const FrameView *view, Parse *parse, bo
         return NULL;
     for (int i = 0; i < view->count; i++)
         names[i] = view->variable[i].name;
-    vm->debugger = NULL;      /* nothing stops in it, so it is no code of the debugger's */
     Proto *proto = compile_for_frame(vm, view->module, parse, view->count, names, view->model, muted);
-    vm->debugger = debugger;
     free(names);
-    return proto;
+    return debug_compiled(vm, proto);
 }
 
 void debug_hand_back(Vm *vm, Value *r, int count)
@@ -240,6 +238,8 @@ bool frame_run(Debugger *debugger, FrameView *view, Proto *proto, Value *out, Ev
     FrameView *outer = debugger->target;
     Value *values = calloc((size_t)view->count + 1, sizeof *values), made = VALUE_UNDEFINED;
     frame_visit(debugger, &kept);
+    vm->tensors.recording = kept.tensors.recording;      /* what takes a variable's place has its gradient */
+    vm->tensors.boundary = kept.tensors.boundary;
     for (int i = 0; values && i < view->count; i++)
         values[i] = *view->variable[i].slot;
     debugger->target = view;

@@ -90,11 +90,11 @@ static void preview_tensor(const Tensor *t, Text *out)
         for (; i && open > t->ndim - starts; open--) text_string(out, "]");
         if (i)
             text_string(out, ", ");
-        for (; open < t->ndim; open++) text_string(out, "[");
         if (i == PREVIEW_ITEMS / 2) {
             text_string(out, "…");
             break;
         }
+        for (; open < t->ndim; open++) text_string(out, "[");
         preview_number(t, i, out);
     }
     for (; open > 0; open--) text_string(out, "]");

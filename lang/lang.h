@@ -243,6 +243,7 @@ const DebugPlace *session_debug_breakpoints(Session *session, int *count);
 typedef enum DebugErrors { DEBUG_ERRORS_NONE, DEBUG_ERRORS_UNCAUGHT, DEBUG_ERRORS_ALL } DebugErrors;
 void session_debug_break_on_errors(Session *session, DebugErrors which);
 void session_debug_stop_at_entry(Session *session);            /* at the first statement of the user's that runs next */
+void session_debug_pause_on_interrupt(Session *session, bool pauses);     /* session_interrupt stops in the debugger */
 void session_debug_pause(Session *session);                    /* from any thread or a signal handler: at the next statement */
 
 typedef enum DebugReason { DEBUG_AT_ENTRY, DEBUG_AT_STEP, DEBUG_AT_BREAKPOINT, DEBUG_AT_PAUSE, DEBUG_AT_ERROR } DebugReason;
@@ -386,6 +387,7 @@ const char *session_version(void);
 bool session_doctor(const SessionConfig *config);
 
 void session_interrupt(Session *session);            /* from any thread or a signal handler */
+bool session_interrupt_waits(const Session *session);            /* nothing has heeded it yet */
 /* From any thread: while something is computed the session's own thread calls config.serve, between two steps and
    mostly at once, at the latest where an interrupt would be seen. There, session_complete and session_inspect may be
    called; other variables are as the step left them. */

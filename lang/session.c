@@ -122,6 +122,11 @@ void session_interrupt(Session *session)
 }
 
 void session_request(Session *session) { atomic_fetch_or(&session->vm->flags, FLAG_REQUEST); }
+bool session_interrupt_waits(const Session *session)
+{
+    return atomic_load(&session->vm->flags) & (FLAG_INTERRUPT | FLAG_PAUSE);
+}
+
 void session_request_visit(Session *session) { atomic_fetch_or(&session->vm->flags, FLAG_VISIT); }
 bool session_may_visit(const Session *session) { return !session->serving && vm_may_visit(session->vm); }
 

@@ -714,7 +714,9 @@ op_ASSERT:
     goto fail;
 op_BREAK:
     SAVE();
-    TRY(debug_break(vm, &w));
+    w = debug_break(vm);
+    if (w == BREAK_ENDS)
+        goto fail;
     goto *label[w & 255u];
 op_HAND_BACK:
     debug_hand_back(vm, r, (int)CODE_B(w));

@@ -59,6 +59,12 @@ void interrupt_end(void)
     taken = 0;
 }
 
+void interrupt_heeded(void)
+{
+    ignored = 0;
+    if (interruptible && !session_interrupt_waits(interruptible)) taken = 0;
+}
+
 bool interrupt_taken(void)
 {
     bool was = taken != 0;
@@ -262,6 +268,7 @@ static const char main_help[] =
     "       tessera run FILE [OPTION ...]  run a script; its own options follow\n"
     "       tessera -e CODE                run CODE and print its last value\n"
     "       tessera -                      run standard input and print its last value\n"
+    "       tessera debug FILE [OPTION ...]  the same, statement by statement\n"
     "       tessera check FILE ...         find mistakes without running anything\n"
     "       tessera test FILE ...          run the tests in files, or in a folder's *.tsr files\n"
     "       tessera fmt FILE ...           rewrite files in the one style; - for standard input\n"
@@ -284,6 +291,15 @@ static const char run_help[] =
     "--prompt: a prompt follows on a terminal, with the script's variables in scope.\n"
     "\n"
     "Exit status: 0; 1 after an error; 130 when interrupted; else what exit(n) said.\n";
+
+static const char debug_help[] =
+    "usage: tessera debug FILE [OPTION ...]\n"
+    "\n"
+    "Runs a script as tessera run does, but stops at its first statement and asks: :step, :next, :out and :continue go\n"
+    "on, :break 12 or :break f says where to stop, :where and :locals show where it is; an expression is evaluated there.\n"
+    "Ctrl-C stops where it is, :help lists the rest, :quit leaves.\n"
+    "\n"
+    "Exit status: that of tessera run; 130 after :quit.\n";
 
 static const char check_help[] =
     "usage: tessera check FILE ...\n"
@@ -369,9 +385,26 @@ static bool is_help(const char *word)
     return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
+static int run_script(int argc, char **argv, bool debugged, EvalStatus *evaluated)
+{
+    EvalResult result = {0};
+    interrupt_begin(program.session);
+    if (debugged && session_debug_attach(program.session, true)) {
+        session_debug_stop_at_entry(program.session);
+        session_debug_pause_on_interrupt(program.session, true);
+    }
+    *evaluated = session_run_file(program.session, argv[0], argc - 1, argv + 1, &result);
+    session_debug_pause_on_interrupt(program.session, false);
+    interrupt_end();
+    int status = program_show(&program, *evaluated, &result);
+    eval_result_clear(&result);
+    return status;
+}
+
 static int command_run(int argc, char **argv)
 {
     bool prompt = argc > 0 && strcmp(argv[0], "--prompt") == 0;
+    EvalStatus evaluated;
     if (prompt) {
         argc--;
         argv++;
@@ -380,16 +413,25 @@ static int command_run(int argc, char **argv)
     if (argc == 0) return fail_usage("%s needs a file: tessera run FILE", "run");
     if (argv[0][0] == '-' && argv[0][1]) return fail_usage("unknown option '%s' before the file", argv[0]);
     if (!program_open(&program)) return STATUS_ERROR;
-    EvalResult result = {0};
-    interrupt_begin(program.session);
-    EvalStatus evaluated = session_run_file(program.session, argv[0], argc - 1, argv + 1, &result);
-    interrupt_end();
-    int status = program_show(&program, evaluated, &result);
-    eval_result_clear(&result);
+    int status = run_script(argc, argv, false, &evaluated);
     if (prompt && evaluated != EVAL_EXIT && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO)) {
         screen_flush(&program.screen);
         status = prompt_run(&program);
     }
+    return program_close(&program, status);
+}
+
+static int command_debug(int argc, char **argv)
+{
+    EvalStatus evaluated;
+    if (argc > 0 && is_help(argv[0])) return show(debug_help);
+    if (argc == 0) return fail_usage("%s needs a file: tessera debug FILE", "debug");
+    if (argv[0][0] == '-') return fail_usage("unknown option '%s' before the file", argv[0]);
+    if (!program_open(&program)) return STATUS_ERROR;
+    bool terminal = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+    if (terminal) prompt_open(&program);
+    int status = run_script(argc, argv, true, &evaluated);
+    if (terminal) prompt_close();
     return program_close(&program, status);
 }
 
@@ -503,6 +545,7 @@ static int command_help(int argc, char **argv);
 
 static const struct { const char *word; int (*run)(int argc, char **argv); const char *help; } commands[] = {
     {"run", command_run, run_help},
+    {"debug", command_debug, debug_help},
     {"check", command_check, check_help},
     {"test", command_test, test_help},
     {"fmt", command_fmt, fmt_help},

@@ -174,7 +174,7 @@ static void host_woken(void *user)
     screen_flush(screen);
 }
 
-static void open_lines(Program *program)
+void prompt_open(Program *program)
 {
     char *error = NULL, *history = program_path("XDG_STATE_HOME", ".local/state", "history");
     LineHost host = {.user = program, .session = program->session, .highlight = language_highlight,
@@ -186,6 +186,13 @@ static void open_lines(Program *program)
     history_open(history, lines->remember);
     free(error);
     free(history);
+}
+
+void prompt_close(void)
+{
+    lines->close();
+    lines = NULL;
+    history_close();
 }
 
 /* With the terminal's echo off, past the editor: nothing of it is kept or shown. */
@@ -214,6 +221,7 @@ char *prompt_input(void *user, const char *prompt, bool secret)
     screen_flush(&program->screen);
     screen_end_progress(&program->screen);
     if (!prompt) prompt = "";
+    interrupt_heeded();
     bool behind = program->screen.mid_line;              /* the editor would draw over what stands there */
     bool editor = lines && !behind && !secret;
     give_way(&program->screen, editor);
@@ -268,7 +276,7 @@ int prompt_run(Program *program)
 {
     int status = 0;
     bool leave = false;
-    open_lines(program);
+    prompt_open(program);
     while (!leave && !program->screen.out_error) {
         bool cancelled = false;
         char *next = program->next, *text;
@@ -289,8 +297,7 @@ int prompt_run(Program *program)
     }
     free(program->next);
     program->next = NULL;
-    lines->close();
-    history_close();
+    prompt_close();
     screen_flush(&program->screen);
     return status;
 }

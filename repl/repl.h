@@ -17,6 +17,7 @@ bool program_edit(void *user, const char *path, int line, char **error);
 void interrupt_begin(Session *session);
 void interrupt_end(void);
 bool interrupt_taken(void);
+void interrupt_heeded(void);          /* whoever runs asks something: it does not hang, and knows of what came before */
 
 /* Shows what came of a piece of code; returns the exit status it stands for. */
 int program_show(Program *program, EvalStatus status, EvalResult *result);
@@ -49,7 +50,9 @@ int kernelspec_run(bool installing, int argc, char **argv);
 /* `tessera editors`: the exit status. */
 int editors_run(const char *folder);
 
-/* The prompt, until the user leaves: the exit status. */
+/* The prompt, until the user leaves: the exit status. Between open and close its line editor asks for input() too. */
+void prompt_open(Program *program);
+void prompt_close(void);
 int prompt_run(Program *program);
 /* The callbacks that the prompt answers: the language's input() while it runs, and what is edited next. */
 char *prompt_input(void *program, const char *prompt, bool secret);

@@ -325,7 +325,8 @@ static void test_places(void)
     case_at_line("in the function of opt.step",
                  "net = nn.Linear(4, 1)\nopt = optim.SGD(net, lr=0.1)\nx = ones(2, 4)\n"
                  "loss = opt.step(() -> {\n  y = net(x)\n  mean(y ^ 2)\n})\nloss.ndim\n",
-                 6, "?0shape(y)\nin\n", "breakpoint lambda:6 #1\n= [2, 1]\nstep :8\n0\n");
+                 6, "?0shape(y)\n?0y = y * 2\nin\n",
+                 "breakpoint lambda:6 #1\n= [2, 1]\n= \nstep :8\n0\n");
     case_at_line("in a stream's function", "s = stream([1, 2]) |> map(x -> {\n  y = x + 1\n  y\n})\nfor v in s {\n  print(v)\n}\n",
                  2, "?0x\nover\nover\n?0v\nbreak 0\ngo\n",
                  "breakpoint lambda:2 #1\n= 1\nstep lambda:3\nstep :6\n= 2\nset 0 \n2\n3\n");
