@@ -49,7 +49,7 @@ def test_info(k):
         language = info["language_info"]
         ok(info["status"] == "ok" and info["protocol_version"] >= "5.5" and info["implementation"] == "tessera"
            and language["name"] == "tessera" and language["file_extension"] == ".tsr" and "/" in language["mimetype"]
-           and isinstance(language["codemirror_mode"], (str, dict)) and language["pygments_lexer"]
+           and language["codemirror_mode"] == {"name": "tessera", "mime": "text/x-python"} and language["pygments_lexer"] == "tessera"
            and all(set(link) == {"text", "url"} for link in info["help_links"]) and info["banner"],
            f"kernel_info on {channel}", info)
     ports = k.ask("connect_request", {})
