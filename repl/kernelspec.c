@@ -117,7 +117,7 @@ static unsigned char *make_svg(size_t *length)
 static unsigned char *make_small(size_t *length) { return logo_png(32, length); }
 static unsigned char *make_large(size_t *length) { return logo_png(64, length); }
 
-static unsigned char *make_page(size_t *length)
+static unsigned char *make_package(size_t *length)
 {
     return (unsigned char *)language_editor_file("jupyterlab/package.json", length);
 }
@@ -135,7 +135,7 @@ static unsigned char *make_mode(size_t *length)
 /* package.json and kernel.json last: without them the folders are no extension and no kernel. */
 static const struct { Where where; const char *name; unsigned char *(*make)(size_t *length); } files[] = {
     {EXTENSION, "static/tessera.js", make_plugin},
-    {EXTENSION, "package.json", make_page},
+    {EXTENSION, "package.json", make_package},
     {KERNEL, "kernel.js", make_mode},
     {KERNEL, "logo-32x32.png", make_small},
     {KERNEL, "logo-64x64.png", make_large},

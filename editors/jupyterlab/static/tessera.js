@@ -28,8 +28,9 @@
         id: "tessera-highlight:language",
         description: "Adds the language Tessera to the editors.",
         autoStart: true,
-        requires: [IEditorLanguageRegistry],
+        optional: IEditorLanguageRegistry ? [IEditorLanguageRegistry] : [],      // JupyterLab 3 has none
         activate(app, languages) {
+          if (!languages) return;
           const known = languages.getLanguages().some(language => language.name.toLowerCase() === "tessera");
           if (known || languages.findByMIME("text/x-tessera", true)) return;
           languages.addLanguage({
