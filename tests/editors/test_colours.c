@@ -83,7 +83,7 @@ int main(int argc, char **argv)
     }
     tap_ok(count > 5, "files for several editors");
     tap_ok(made("notebook/kernel.js", "fn if else"), "keywords");
-    tap_ok(made("vim/syntax/tessera.vim", " matmul "), "functions");
+    tap_ok(made("pygments/tessera_pygments.py", " matmul "), "functions");
     tap_ok(made("emacs/tessera-mode.el", "[0-9]\\\\(?:_?[0-9]\\\\)*"), "regular expressions as Emacs writes them");
     tap_ok(made("vscode/package.json", session_version()), "the version");
     tap_ok(!language_editor_file("parts/none.js", &length), "no file of another name");
