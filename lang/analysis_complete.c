@@ -148,12 +148,21 @@ typedef struct Offers {
     Completions *out;
     int room;
     bool failed;
+    bool seen[4096];          /* by a hash of the text: else nobody compares it with all that there are */
 } Offers;
 
-static bool has_offer(const Completions *out, const char *text)
+static bool *seen_slot(Offers *o, const char *text)
 {
-    for (int i = 0; i < out->count; i++)
-        if (!strcmp(out->at[i].text, text))
+    unsigned hash = 5381;
+    while (*text)
+        hash = hash * 33 + (unsigned char)*text++;
+    return &o->seen[hash % (sizeof o->seen / sizeof *o->seen)];
+}
+
+static bool has_offer(Offers *o, const char *text)
+{
+    for (int i = 0; *seen_slot(o, text) && i < o->out->count; i++)
+        if (!strcmp(o->out->at[i].text, text))
             return true;
     return false;
 }
@@ -169,6 +178,7 @@ static void offer_take(Offers *o, Completion one)
         o->room = room;
     }
     if (!o->failed) {
+        *seen_slot(o, one.text) = true;
         o->out->at[o->out->count++] = one;
         return;
     }
@@ -236,11 +246,11 @@ static void offer_scopes(Offers *o, size_t cursor)
     for (int at = names_scope(names, cursor); at >= 0; at = names->scope[at].up) {
         const Scoped *scope = &names->scope[at];
         for (int i = scope->first; i >= 0; i = names->symbol[i].next)
-            if (names->symbol[i].kind != SYMBOL_METHOD && !has_offer(o->out, names->symbol[i].name))
+            if (names->symbol[i].kind != SYMBOL_METHOD && !has_offer(o, names->symbol[i].name))
                 offer_symbol(o, i);
         for (int i = scope->fields >= 0 ? names->scope[scope->fields].first : -1; i >= 0; i = names->symbol[i].next)
             if (names->symbol[i].kind != SYMBOL_METHOD && names->symbol[i].kind != SYMBOL_SIZE &&
-                !has_offer(o->out, names->symbol[i].name))
+                !has_offer(o, names->symbol[i].name))
                 offer_symbol(o, i);
     }
 }
@@ -331,7 +341,7 @@ static void offer_words(Offers *o, const char *text, size_t from, size_t to)
         if (end > at && end - at < sizeof name && first && (text[at] < '0' || text[at] > '9')) {
             memcpy(name, text + at, end - at);
             name[end - at] = 0;
-            if (!has_offer(o->out, name))
+            if (!has_offer(o, name))
                 offer(o, name, "parameter", NULL, NULL);
         }
         at = end > at ? end - 1 : at;
@@ -366,7 +376,7 @@ static void take_over(Offers *o, Completions *base, const Repaired *repaired, co
         bool guessed = !strcmp(one->kind, "name"), near = false;
         for (size_t at = repaired->from; guessed && at + length <= repaired->to; at++)
             near = near || (!memcmp(text + at, one->text, length) && !assist_is_word(text[at + length]));
-        if (has_offer(o->out, one->text) || (guessed && !near))
+        if (has_offer(o, one->text) || (guessed && !near))
             continue;
         offer_take(o, *one);
         *one = (Completion){0};
@@ -392,16 +402,6 @@ static void folder_of(const char *path, char folder[4096])
         strcpy(folder, "/");
 }
 
-static bool is_whole(const Asked *asked)
-{
-    Source *source = source_new("", asked->text, asked->length, false);
-    Parse *parse = source ? parse_source(source, false) : NULL;
-    bool whole = parse && !parse->errors;
-    parse_free(parse);
-    source_release(source);
-    return whole;
-}
-
 static bool complete_code(const Asked *asked, size_t start, Completions *base, Completions *out)
 {
     const char *text = asked->text;
@@ -409,12 +409,16 @@ static bool complete_code(const Asked *asked, size_t start, Completions *base, C
     bool call = !member && asked->place.has_call && asked->place.key_length == 0;
     size_t end = member ? start - 1 : call ? asked->place.call : start, first = member || call ? chain_start(text, end) : end;
     Repaired repaired = {0};
-    bool plain = !member && !call && is_whole(asked);
+    Analysis *a = NULL;
     if (!repair(text, asked->length, asked->cursor, first, end, &repaired))
         return false;
-    if (plain)
-        memcpy(repaired.text, text, asked->length);
-    Analysis *a = session_analyse(asked->session, asked->path, repaired.text, repaired.length, asked->cursor, NULL, NULL);
+    if (!member && !call)     /* mostly such a text is whole */
+        a = session_analyse(asked->session, asked->path, text, asked->length, asked->cursor, NULL, NULL);
+    bool plain = a && !a->unit->parse->errors;
+    if (!plain) {
+        analysis_free(a);
+        a = session_analyse(asked->session, asked->path, repaired.text, repaired.length, asked->cursor, NULL, NULL);
+    }
     Offers o = {.a = a, .prefix = text + start, .length = asked->cursor - start, .out = out};
     const Fact *fact = a && first < end ? fact_at(a, first, end) : NULL;
     if (a && member && fact)
@@ -454,7 +458,13 @@ bool session_complete_text(Session *session, const char *path, const char *text,
     while (start > 0 && assist_is_word(copy[start - 1]))
         start--;
     bool number = start < asked.cursor && copy[start] >= '0' && copy[start] <= '9';
-    bool fine = assist_complete(session, copy, length, asked.cursor, *folder ? folder : NULL, &base);
+    size_t from = statement_start(copy, asked.cursor), to = asked.cursor;
+    while (to < length && copy[to] != '\n')
+        to++;
+    char after = copy[to];
+    copy[to] = 0;             /* names are guessed at in the statement alone: the analysis knows the others */
+    bool fine = assist_complete(session, copy, to, asked.cursor, *folder ? folder : NULL, from, &base);
+    copy[to] = after;
     bool code = !asked.place.string_open && !asked.place.comment && !number && !asked.place.has_command;
     bool valued = asked.place.key_length > 0 && base.count > 0 && !strcmp(base.at[0].kind, "value");
     if (fine && code && !valued) {

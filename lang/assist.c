@@ -28,6 +28,7 @@ typedef struct Collector {
     const char *prefix;
     size_t length;
     const char *folder;       /* that paths go out from; NULL: the process's */
+    size_t guess;             /* where names are looked for that the text itself seems to give values to */
     bool any_case;            /* take names that differ in the case of letters */
     int count, room;
     Offer *at;
@@ -581,7 +582,7 @@ static void complete_code(Collector *c, Vm *vm, const char *text, size_t length,
     if (place->key_length > 0 && offer_values(c, vm, text, place, false)) return;
     if (place->has_call && place->key_length == 0) offer_arguments(c, vm, text, place, start);
     offer_names(c, vm);
-    offer_text(c, text, length, start);
+    offer_text(c, text + c->guess, length - c->guess, start - c->guess);
 }
 
 static void complete_string(Collector *c, Vm *vm, const char *text, size_t cursor, const Place *place, size_t *start)
@@ -621,15 +622,16 @@ static void complete_command(Collector *c, Vm *vm, const char *text, size_t leng
     else complete_code(c, vm, text, length, place, *start);
 }
 
-static bool complete(Session *session, const char *text, size_t length, size_t cursor, const char *folder, bool any_case,
-                     Completions *out)
+static bool complete(Session *session, const char *text, size_t length, size_t cursor, const char *folder, size_t guess,
+                     bool any_case, Completions *out)
 {
     size_t start = cursor, end = cursor;
     Place place;
     assist_place(text, cursor, &place);
     while (start > 0 && assist_is_word(text[start - 1])) start--;
     while (end < length && assist_is_word(text[end])) end++;
-    Collector c = {.prefix = text + start, .length = cursor - start, .folder = folder, .any_case = any_case};
+    Collector c = {.prefix = text + start, .length = cursor - start, .folder = folder, .guess = guess <= start ? guess : start,
+                   .any_case = any_case};
     bool number = start < cursor && text[start] >= '0' && text[start] <= '9';
     if (place.has_command) complete_command(&c, session->vm, text, length, cursor, &place, &start);
     else if (place.string_open) complete_string(&c, session->vm, text, cursor, &place, &start);
@@ -639,7 +641,7 @@ static bool complete(Session *session, const char *text, size_t length, size_t c
 }
 
 /* Names as they are typed; where none begins so, whatever the case of their letters. */
-bool assist_complete(Session *session, const char *text, size_t length, size_t cursor, const char *folder,
+bool assist_complete(Session *session, const char *text, size_t length, size_t cursor, const char *folder, size_t guess,
                      Completions *out)
 {
     if (cursor > length) cursor = length;
@@ -648,10 +650,10 @@ bool assist_complete(Session *session, const char *text, size_t length, size_t c
     if (!copy) return false;
     length = strlen(copy);
     if (cursor > length) cursor = length;
-    bool fine = complete(session, copy, length, cursor, folder, false, out);
+    bool fine = complete(session, copy, length, cursor, folder, guess, false, out);
     if (fine && out->count == 0 && out->start < cursor) {
         completions_clear(out);
-        fine = complete(session, copy, length, cursor, folder, true, out);
+        fine = complete(session, copy, length, cursor, folder, guess, true, out);
     }
     free(copy);
     return fine;
@@ -659,7 +661,7 @@ bool assist_complete(Session *session, const char *text, size_t length, size_t c
 
 bool session_complete(Session *session, const char *text, size_t length, size_t cursor, Completions *out)
 {
-    return assist_complete(session, text, length, cursor, NULL, out);
+    return assist_complete(session, text, length, cursor, NULL, 0, out);
 }
 
 void completions_clear(Completions *completions)

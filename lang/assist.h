@@ -33,8 +33,8 @@ typedef struct SignaturePart {
 bool assist_next_part(const char **text, SignaturePart *part);
 /* The inside of a builtin's signature; NULL: none is called so. */
 const char *assist_signature(const char *name);
-/* session_complete, with paths that go out from [folder]; NULL: from the process's. */
-bool assist_complete(Session *session, const char *text, size_t length, size_t cursor, const char *folder,
+/* session_complete, with paths that go out from [folder] (NULL: from the process's), guessing at names from [guess] on. */
+bool assist_complete(Session *session, const char *text, size_t length, size_t cursor, const char *folder, size_t guess,
                      Completions *out);
 
 /* Where the chain of names and dots that ends at [end] begins. */

@@ -904,6 +904,20 @@ static void walk_use(Walker *w, Node *node)
     add_mention(names, (Span){at, at + (uint32_t)strlen(node->use.path)}, node->use.path, file);
 }
 
+static void walk_test(Walker *w, Node *node)
+{
+    Names *names = w->names;
+    add_symbol(names, (Symbol){.kind = SYMBOL_TEST, .name = node->test.title, .unit = names->unit,
+                               .span = {node->span.start, node->span.start + 4}, .whole = node->span, .scope = -1,
+                               .owner = -1, .node = node});
+    Walker inner = {names, add_scope(names, (Scoped){.kind = SCOPE_FUNCTION, .span = node->span, .up = w->scope, .owner = -1,
+                                                     .fields = -1})};
+    if (inner.scope < 0)
+        return;
+    declare_all(node->test.body, &inner);
+    walk(node->test.body, &inner);
+}
+
 static void walk(Node *node, void *to)
 {
     Walker *w = to;
@@ -952,18 +966,7 @@ static void walk(Node *node, void *to)
         break;
     }
     case NODE_USE: walk_use(w, node); break;
-    case NODE_TEST: {
-        Walker inner = {w->names, add_scope(w->names, (Scoped){.kind = SCOPE_FUNCTION, .span = node->span, .up = w->scope,
-                                                               .owner = -1, .fields = -1})};
-        add_symbol(w->names, (Symbol){.kind = SYMBOL_TEST, .name = node->test.title, .unit = w->names->unit,
-                                      .span = {node->span.start, node->span.start + 4}, .whole = node->span, .scope = -1,
-                                      .owner = -1, .node = node});
-        if (inner.scope < 0)
-            break;
-        declare_all(node->test.body, &inner);
-        walk(node->test.body, &inner);
-        break;
-    }
+    case NODE_TEST: walk_test(w, node); break;
     case NODE_CONTRACT: walk_contract(w, node); break;
     default: tree_children(node, walk, w);
     }
@@ -1048,8 +1051,11 @@ bool names_find(Names *names, Checker *c, Unit *unit)
         for (int k = 0; model && k < model->model.body.count; k++)
             declare_all(model->model.body.at[k], &inner);
     }
-    for (int i = 0; i < list->count && !c->no_memory; i++)
-        walk(list->at[i], &w);
+    for (int i = 0; i < list->count && !c->no_memory; i++) {
+        Span span = list->at[i]->span;
+        if (c->focus >= ANALYSE_NAMES || (c->focus >= span.start && c->focus <= span.end))
+            walk(list->at[i], &w);
+    }
     name_arguments(names);
     drop_doubles(names);
     return !c->no_memory;

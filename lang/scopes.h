@@ -65,7 +65,8 @@ typedef struct Names {
     int n_foreign, foreign_room;
 } Names;
 
-bool names_find(Names *names, Checker *c, Unit *unit);     /* after check_walk; false: memory is out */
+/* After check_walk; mentions only in the statement of c->focus, if there is one. False: memory is out. */
+bool names_find(Names *names, Checker *c, Unit *unit);
 int names_scope(const Names *names, size_t offset);        /* the innermost around it */
 /* A symbol of another source, or of a model by its member's name; -1: none. */
 int names_global(Names *names, Unit *unit, const char *name);

@@ -30,6 +30,8 @@ static char *library_doc(const Server *server, const char *name)
 
 /* ---- completion ---- */
 
+enum { ITEMS_MOST = 1000 };
+
 static int item_kind(const char *kind)
 {
     static const struct { const char *word; int kind; } kinds[] = {
@@ -82,12 +84,14 @@ json_t *handle_completion(Server *server, const json_t *params, Failure *failure
     if (!session_complete_text(server->session, group->path, group->text, group->length, offset, &found))
         return fail(failure, FAIL_INTERNAL, "out of memory");
     json_t *items = json_array();
-    for (int i = 0; i < found.count; i++) {
+    int most = found.count < ITEMS_MOST ? found.count : ITEMS_MOST;
+    for (int i = 0; i < most; i++) {
         json_t *item = item_of(server, group, &found, i);
         if (item) json_array_append_new(items, item);
     }
+    bool more = found.count > most;          /* the next letter asks again */
     completions_clear(&found);
-    return json_pack("{sb so}", "isIncomplete", 0, "items", items);
+    return json_pack("{sb so}", "isIncomplete", more, "items", items);
 }
 
 json_t *handle_resolve(Server *server, const json_t *params, Failure *failure)
