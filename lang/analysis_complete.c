@@ -148,7 +148,7 @@ typedef struct Offers {
     Completions *out;
     int room;
     bool failed;
-    bool seen[4096];          /* by a hash of the text: else nobody compares it with all that there are */
+    bool seen[32768];         /* by a hash of the text: else nobody compares it with all that there are */
 } Offers;
 
 static bool *seen_slot(Offers *o, const char *text)
@@ -161,7 +161,8 @@ static bool *seen_slot(Offers *o, const char *text)
 
 static bool has_offer(Offers *o, const char *text)
 {
-    for (int i = 0; *seen_slot(o, text) && i < o->out->count; i++)
+    bool seen = *seen_slot(o, text);
+    for (int i = 0; seen && i < o->out->count; i++)
         if (!strcmp(o->out->at[i].text, text))
             return true;
     return false;
