@@ -137,6 +137,19 @@ static void on_visit(void *user)
     if (request && jobs_wait(kernel)) session_request_visit(kernel->session);
 }
 
+/* In the place of a safe point, while the user is asked. */
+static void wait_for_news(Kernel *kernel)
+{
+    struct pollfd wake = {.fd = kernel->wake, .events = POLLIN};
+    if (session_may_visit(kernel->session) && (kernel->looks.first || jobs_wait(kernel))) {
+        on_visit(kernel);
+        return;
+    }
+    poll(&wake, 1, -1);
+    event_forget(kernel->wake);
+    on_request(kernel);
+}
+
 static char *on_input(void *user, const char *prompt, bool secret)
 {
     Kernel *kernel = user;
@@ -149,13 +162,7 @@ static char *on_input(void *user, const char *prompt, bool secret)
     while ((answer = take_answer(kernel))) request_release(answer);    /* of questions that nobody waits for any longer */
     post(kernel, SOCKET_STDIN, "input_request", kernel->cell, number,
          json_pack("{so sb}", "prompt", json_from_text(prompt), "password", secret));
-    while (!(answer = take_answer(kernel)) && !evaluation_must_end(kernel)) {
-        struct pollfd wake = {.fd = kernel->wake, .events = POLLIN};
-        poll(&wake, 1, -1);
-        event_forget(kernel->wake);
-        on_request(kernel);
-        if (session_may_visit(kernel->session)) on_visit(kernel);
-    }
+    while (!(answer = take_answer(kernel)) && !evaluation_must_end(kernel)) wait_for_news(kernel);
     kernel->asking = question.outer;
     char *line = answer ? strdup(request_text(answer, "value")) : NULL;
     request_release(answer);

@@ -73,6 +73,7 @@ typedef struct Kernel {
     pthread_mutex_t lock;                /* of the following */
     Subshell main_shell;                 /* first of the list of all */
     unsigned long arrivals;              /* of jobs */
+    int running;                         /* jobs, one within the other */
     Queue questions, aborted;            /* aborted: the interpreter's alone */
     Request *cell;                       /* the job that runs, the innermost, or NULL */
     Queue answers;                       /* input_replies that nobody has taken */

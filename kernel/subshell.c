@@ -70,7 +70,7 @@ bool jobs_put(Kernel *kernel, Request *request)
 {
     pthread_mutex_lock(&kernel->lock);
     Subshell *shell = find(kernel, request);
-    bool visit = shell && kernel->cell && !shell->busy;
+    bool visit = shell && kernel->running > 0 && !shell->busy;
     if (shell) {
         request->shell = shell;
         request->arrival = ++kernel->arrivals;
@@ -104,6 +104,7 @@ Request *jobs_take(Kernel *kernel)
     if (request) {
         shell->jobs.first = request->next;
         shell->busy = true;
+        kernel->running++;
     }
     pthread_mutex_unlock(&kernel->lock);
     return request;
@@ -120,6 +121,7 @@ bool jobs_wait(Kernel *kernel)
 void jobs_done(Kernel *kernel, Request *request)
 {
     pthread_mutex_lock(&kernel->lock);
+    kernel->running--;
     request->shell->busy = false;
     if (request->shell->gone) free(request->shell);
     request->shell = NULL;

@@ -259,6 +259,14 @@ def test_input(k):
     k.end(inner), k.end(outer)
     ok(k.echo(inner) == '"for the inner"' and k.echo(outer) == '"for the outer"', "and each gets its answer",
        (k.echo(inner), k.echo(outer)))
+    other = k.create()
+    outer = k.start("input(\"outer? \")", allow_stdin=True)
+    k.client.get_stdin_msg(timeout=PATIENCE)
+    requests = [k.start(str(i), s) for i in range(5) for s in (shell, other)]
+    ok(all(k.end(r) for r in requests) and not k.is_over(outer), "ten cells run while one asks")
+    k.client.input("done")
+    k.end(outer)
+    k.delete(other)
     request = k.start("input(\"plain? \")", shell, allow_stdin=True)
     k.client.get_stdin_msg(timeout=PATIENCE)
     k.client.input("plain")
