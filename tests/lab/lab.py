@@ -40,7 +40,8 @@ def start_lab():
     server = subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser", f"--port={port}",
          "--ip=127.0.0.1", "--IdentityProvider.token=", f"--ServerApp.root_dir={work}", "--ServerApp.port_retries=0",
-         "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"],
+         "--MappingKernelManager.transport_encryption=auto", "--LabApp.news_url=",
+         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"],
         stdout=log, stderr=subprocess.STDOUT, cwd=work)
     address = f"http://127.0.0.1:{port}"
     for _ in range(300):

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A person's look at a training run from the notebook's subshell console: the notebook computes, the console runs cells
-meanwhile, sees and changes what the notebook has, and the notebook ends well."""
+meanwhile, sees and changes what the notebook has, and the notebook ends well. The server encrypts what it sends."""
+import glob
+import json
 import time
 
-from harness import ok
+from harness import home, ok
 
 from selenium.webdriver.common.keys import Keys
 
@@ -35,6 +37,8 @@ def type_into_console(lab, code, wanted):
 
 def walk_subshell(lab):
     ok(lab.open("1-first-tour.ipynb"), "a notebook for a training run")
+    kernels = [json.load(open(path)) for path in glob.glob(f"{home}/runtime/kernel-*.json")]
+    ok(kernels and all("curve_publickey" in kernel for kernel in kernels), "its kernel is encrypted", [sorted(k) for k in kernels])
     offered = lab.js("return window.jupyterapp.commands.hasCommand('notebook:create-subshell-console')")
     if not offered:
         ok(True, "# SKIP this JupyterLab has no subshell consoles")
