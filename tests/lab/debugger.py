@@ -27,7 +27,7 @@ answer""", """fn worse(parts) {
 worse(0)""", """turns = 0
 while true {
     turns += 1
-}""", "grid"]
+}""", "grid", "layer = nn.Linear(2, 1);"]
 
 
 def write_notebook(path):
@@ -192,6 +192,19 @@ def finish_cell(lab, panel):
     lab.see("globals")
 
 
+def sources(lab, panel):
+    panel.run(4)
+    listed = ("[...document.querySelectorAll('.jp-DebuggerKernelSource-source')].find(e => e.innerText.includes('nn/linear.tsr'))")
+    if ok(lab.wait(f"{listed} && true", 10), "the library's modules are listed"):
+        lab.js(f"{listed}.click()")
+        ok(lab.wait("[...document.querySelectorAll('[data-jp-debugger=true] .cm-content')].some(e => e.innerText.includes('model Linear'))", 10),
+           "and can be read")
+        time.sleep(0.5)
+        lab.see("source")
+        lab.js("[...window.jupyterapp.shell.widgets('main')].filter(w => w.title.label == 'linear.tsr').forEach(w => w.close())")
+        time.sleep(0.5)
+
+
 def errors(lab, panel):
     lab.browser.find_element(By.CSS_SELECTOR, ".jp-PauseOnExceptions").click()
     ok(lab.wait("[...document.querySelectorAll('.lm-Menu-item')].some(e => e.innerText.includes('uncaught'))", 10),
@@ -236,5 +249,6 @@ def walk_debugger(lab, work):
     look(lab, panel)
     console(lab, panel)
     finish_cell(lab, panel)
+    sources(lab, panel)
     errors(lab, panel)
     pause(lab, panel)
