@@ -411,6 +411,8 @@ static bool look_at_failure(CommandCall *call)
     int code = debugger->exit_code;
     debugger->exiting = false;
     free(text);
+    if (debugger->leaving)
+        session_debug_attach(session, false);
     detach_if_idle(session);
     return exiting ? vm_exit(vm, code) : true;
 }

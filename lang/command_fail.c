@@ -113,8 +113,15 @@ void failure_free(Failure *failure)
     free(failure);
 }
 
+/* What another text meets while the user looks at a failure does not take its place. */
+static bool is_looked_at(const Session *session)
+{
+    return session->vm->debugger && session->vm->debugger->failure;
+}
+
 void session_keep_failure(Session *session, Value error)
 {
+    if (is_looked_at(session)) return;
     failure_free(session->failure);
     session->failure = session->vm->failure;
     session->vm->failure = NULL;
@@ -130,6 +137,7 @@ void session_keep_failure(Session *session, Value error)
 
 void session_forget_failure(Session *session)
 {
+    if (is_looked_at(session)) return;
     failure_free(session->failure);
     session->failure = NULL;
     value_set(&session->failed, VALUE_UNDEFINED);

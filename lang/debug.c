@@ -299,6 +299,7 @@ static bool stop(Debugger *debugger, const DebugStop *what, bool at_statement)
     debugger->stopped = true;
     debugger->busy++;
     DebugAction action = ask(debugger, what);
+    atomic_fetch_and(&session->vm->flags, ~(unsigned)FLAG_PAUSE);     /* it was paused already */
     debugger->busy--;
     debugger->stopped = false;
     tree_forget(debugger);

@@ -260,6 +260,13 @@ bool frame_run(Debugger *debugger, FrameView *view, Proto *proto, Value *out, Ev
     return fine;
 }
 
+static EvalStatus refuse_with(const char *message, EvalResult *result)
+{
+    *result = (EvalResult){.status = EVAL_ERROR, .error = strdup(message), .error_kind = strdup("value"),
+                           .error_message = strdup(message)};
+    return EVAL_ERROR;
+}
+
 static EvalStatus out_of_memory(Debugger *debugger, EvalResult *result)
 {
     Suspended kept;
@@ -277,6 +284,8 @@ EvalStatus frame_evaluate(Debugger *debugger, int frame, const char *text, size_
     bool muted;
     *result = (EvalResult){0};
     *out = VALUE_UNDEFINED;
+    if (debugger->session->serving)
+        return refuse_with("nothing can be evaluated inside an op", result);
     Source *source = source_new("<debug>", text, length, false);
     Parse *parse = source ? parse_source(source, false) : NULL;
     source_release(source);
@@ -334,13 +343,6 @@ static void display_value(Debugger *debugger, Value value, EvalResult *result)
     note_exit(debugger, result);
 }
 
-static EvalStatus not_attached(EvalResult *result)
-{
-    *result = (EvalResult){.status = EVAL_ERROR, .error = strdup("the debugger is not attached"),
-                           .error_kind = strdup("value"), .error_message = strdup("the debugger is not attached")};
-    return EVAL_ERROR;
-}
-
 EvalStatus session_debug_evaluate(Session *session, int frame, const char *text, size_t length, DebugVariables *out,
                                   EvalResult *result)
 {
@@ -350,7 +352,7 @@ EvalStatus session_debug_evaluate(Session *session, int frame, const char *text,
     if (out)
         *out = (DebugVariables){0};
     if (!debugger)
-        return not_attached(result);
+        return refuse_with("the debugger is not attached", result);
     if (frame_evaluate(debugger, frame, text, length, &value, &shown, result) == EVAL_OK && shown) {
         display_value(debugger, value, result);
         if (out && result->status == EVAL_OK && !show_value(debugger, frame, value, text, length, out))
@@ -366,7 +368,7 @@ EvalStatus session_debug_copy(Session *session, int frame, const char *from, con
     Vm *vm = session->vm;
     Value value = VALUE_UNDEFINED;
     if (!debugger)
-        return not_attached(result);
+        return refuse_with("the debugger is not attached", result);
     if (frame_evaluate(debugger, frame, from, strlen(from), &value, NULL, result) != EVAL_OK)
         return result->status;
     const char *name = is_path(to, strlen(to)) && !strchr(to, '.') ? name_intern(vm, to, strlen(to)) : NULL;
