@@ -333,6 +333,20 @@ bool op_binds(Vm *vm, const OpDef *def, int n_args, const Value *args, int n_nam
     return fine;
 }
 
+bool op_numbers(Vm *vm, const OpDef *def, int n_args, const Value *args, int n_named, const NamedValue *named, Attr *attr)
+{
+    Call call;
+    call_init(&call, vm, def);
+    if (!bind_call(&call, n_args, args, n_named, named)) return false;
+    bool fine = true;
+    for (int i = 0, n = 0; i < call.signature->count && fine; i++) {
+        const Param *param = &call.signature->param[i];
+        if (param->kind != PARAM_tensor) fine = set_attr(&call, param, call.bound[i], &attr[n++]);
+    }
+    release_bound(&call);
+    return fine;
+}
+
 bool op_apply(Vm *vm, const OpDef *def, int n_args, const Value *args, int n_named, const NamedValue *named,
               Value *result)
 {

@@ -21,6 +21,9 @@ void bind_defaults_release(const Signature *signature, Value *fallback);
    value (0-d without gradient unboxed), several are a tuple. */
 bool op_apply(Vm *vm, const OpDef *def, int n_args, const Value *args, int n_named, const NamedValue *named, Value *result);
 
+/* The row's parameters that are no tensors and no strings, as op_call takes them; the same errors. */
+bool op_numbers(Vm *vm, const OpDef *def, int n_args, const Value *args, int n_named, const NamedValue *named, Attr *attr);
+
 /* Whether the arguments fit the row's parameters; the same errors. */
 bool op_binds(Vm *vm, const OpDef *def, int n_args, const Value *args, int n_named, const NamedValue *named);
 

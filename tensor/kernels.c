@@ -277,5 +277,6 @@ const Kernels KERNELS_(KERNELS_ISA) = {
     .dot = TABLE_FLOAT(k_dot),
     .sgd = TABLE_FLOAT(k_sgd),
     .adam = TABLE_FLOAT(k_adam),
-    .step = TABLE_FLOAT(k_step),
+    .adam_direction = TABLE_FLOAT(k_adam_direction),
+    .blend = TABLE_FLOAT(k_blend),
 };

@@ -55,6 +55,7 @@ typedef void CrossEntropyGradKernel(int64_t rows, int64_t n, const void *x, cons
                                     double smoothing, double scale, void *dx, void *dsoft);
 
 typedef struct UpdateNumbers {      /* of an optimiser's step */
+    double gradient;                /* what the gradient is multiplied by first */
     double rate, decay, scale, momentum;
     double beta1, beta2, eps, correct1, correct2;
     bool nesterov, decoupled, whole;
@@ -64,7 +65,8 @@ typedef void SgdKernel(int64_t n, const UpdateNumbers *u, const void *p, const v
                        void *m_out);
 typedef void AdamKernel(int64_t n, const UpdateNumbers *u, const void *p, const void *g, const void *m, const void *v,
                         void *p_out, void *m_out, void *v_out);
-typedef void StepKernel(int64_t n, double k, const void *p, const void *u, void *p_out);
+typedef void DirectionKernel(int64_t n, const UpdateNumbers *u, const void *p, const void *m, const void *v, void *out);
+typedef void BlendKernel(int64_t n, double a, const void *x, double b, const void *y, void *out);
 
 typedef struct Kernels {
     const char *isa;
@@ -95,7 +97,8 @@ typedef struct Kernels {
     DotKernel *dot[DTYPE_COUNT];
     SgdKernel *sgd[DTYPE_COUNT];
     AdamKernel *adam[DTYPE_COUNT];
-    StepKernel *step[DTYPE_COUNT];
+    DirectionKernel *adam_direction[DTYPE_COUNT];
+    BlendKernel *blend[DTYPE_COUNT];
 } Kernels;
 
 const Kernels *kernels(void);        /* the best that this processor runs */

@@ -338,54 +338,75 @@ static void KERNEL(cross_entropy_grad)(int64_t rows, int64_t n, const void *x, c
     }
 }
 
-/* ---- optimiser updates ---- */
+/* ---- optimiser updates: results may be the inputs themselves ---- */
 
 static double KERNEL(dot)(int64_t n, const void *x, const void *y) { return KERNEL(dot_one)(n, x, y); }
 
-/* d = scale (g + decay p); m' = first ? d : momentum m + d; p' = p - rate (nesterov ? d + momentum m' : m') */
+/* d = scale (gradient g + decay p); m' = momentum m + d; p' = p - rate (nesterov ? d + momentum m' : m'). Without m
+   it is 0 and nobody asks for m'. */
 static void KERNEL(sgd)(int64_t n, const UpdateNumbers *u, const void *p, const void *g, const void *m, void *p_out,
                         void *m_out)
 {
     const T *ps = p, *gs = g, *ms = m;
-    T *restrict to = p_out, *restrict kept = m_out;
-    T rate = (T)u->rate, momentum = (T)u->momentum, decay = (T)u->decay, scale = (T)u->scale;
-    T ahead = u->nesterov ? momentum : 0, direct = u->nesterov ? 1 : 0, held = u->nesterov ? 0 : 1;
+    T *to = p_out, *kept = m_out;
+    T rate = (T)u->rate, momentum = (T)u->momentum, decay = (T)u->decay, scale = (T)u->scale, factor = (T)u->gradient;
+    T direct = u->nesterov ? 1 : 0, held = u->nesterov ? momentum : 1;
+    if (!ms || !kept) {
+        NO_OVERLAP
+        for (int64_t i = 0; i < n; i++) {
+            T d = scale * (factor * gs[i] + decay * ps[i]);
+            if (kept) kept[i] = d;
+            to[i] = ps[i] - rate * (direct * d + held * d);
+        }
+        return;
+    }
     NO_OVERLAP
     for (int64_t i = 0; i < n; i++) {
-        T d = scale * (gs[i] + decay * ps[i]);
-        T next = ms ? momentum * ms[i] + d : d;
+        T d = scale * (factor * gs[i] + decay * ps[i]), next = momentum * ms[i] + d;
         kept[i] = next;
-        to[i] = ps[i] - rate * (direct * d + (ahead + held) * next);
+        to[i] = ps[i] - rate * (direct * d + held * next);
     }
 }
 
-/* Adam's direction: with [whole], p' = p - rate (m^ / (sqrt v^ + eps) + decay p), else (LAMB) p' is what stands in the
-   brackets. Coupled decay is added to g. */
+/* m', v' running means of d and d^2 with d = gradient g + coupled decay p, and with [whole]
+   p' = p - rate (m^ / (sqrt v^ + eps) + decay p), else (LAMB) p' is what stands in the brackets. */
 static void KERNEL(adam)(int64_t n, const UpdateNumbers *u, const void *p, const void *g, const void *m, const void *v,
                          void *p_out, void *m_out, void *v_out)
 {
     const T *ps = p, *gs = g, *ms = m, *vs = v;
-    T *restrict to = p_out, *restrict kept = m_out, *restrict squares = v_out;
+    T *to = p_out, *kept = m_out, *squares = v_out;
     T b1 = (T)u->beta1, b2 = (T)u->beta2, a1 = (T)(1.0 - u->beta1), a2 = (T)(1.0 - u->beta2);
-    T c1 = (T)u->correct1, c2 = (T)u->correct2, eps = (T)u->eps;
+    T c1 = (T)u->correct1, c2 = (T)u->correct2, eps = (T)u->eps, factor = (T)u->gradient;
     T coupled = u->decoupled ? 0 : (T)u->decay, decay = u->decoupled ? (T)u->decay : 0;
     T rate = u->whole ? (T)u->rate : -1, stay = u->whole ? 1 : 0;
     NO_OVERLAP
     for (int64_t i = 0; i < n; i++) {
-        T d = gs[i] + coupled * ps[i];
+        T w = ps[i], d = factor * gs[i] + coupled * w;
         T mean = b1 * ms[i] + a1 * d, square = b2 * vs[i] + a2 * d * d;
         kept[i] = mean;
         squares[i] = square;
-        to[i] = stay * ps[i] - rate * (mean * c1 / (VMATH(sqrt)(square * c2) + eps) + decay * ps[i]);
+        to[i] = stay * w - rate * (mean * c1 / (VMATH(root)(square * c2) + eps) + decay * w);
     }
 }
 
-/* p + k u */
-static void KERNEL(step)(int64_t n, double k, const void *p, const void *u, void *p_out)
+/* What stands in Adam's brackets, from m' and v'. */
+static void KERNEL(adam_direction)(int64_t n, const UpdateNumbers *u, const void *p, const void *m, const void *v,
+                                   void *out)
 {
-    const T *ps = p, *us = u;
-    T *to = p_out, rate = (T)k;
-    for (int64_t i = 0; i < n; i++) to[i] = ps[i] + rate * us[i];
+    const T *ps = p, *ms = m, *vs = v;
+    T *to = out;
+    T c1 = (T)u->correct1, c2 = (T)u->correct2, eps = (T)u->eps, decay = (T)u->decay;
+    NO_OVERLAP
+    for (int64_t i = 0; i < n; i++) to[i] = ms[i] * c1 / (VMATH(root)(vs[i] * c2) + eps) + decay * ps[i];
+}
+
+/* a x + b y */
+static void KERNEL(blend)(int64_t n, double a, const void *x, double b, const void *y, void *out)
+{
+    const T *xs = x, *ys = y;
+    T *to = out, by_x = (T)a, by_y = (T)b;
+    NO_OVERLAP
+    for (int64_t i = 0; i < n; i++) to[i] = by_x * xs[i] + by_y * ys[i];
 }
 
 #undef TILE

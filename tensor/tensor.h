@@ -222,6 +222,24 @@ bool op_call_fused(TensorContext *context, const OpDef *def, int n_in, Tensor *c
 bool tensor_settle(TensorContext *context, Tensor *tensor);      /* makes the data of a result that was put off */
 bool op_is_fused(const OpDef *def);                              /* a row that gains by inputs that were put off */
 
+/* ---- steps of optimisers: many parameters in one sweep ---- */
+#define UPDATE_IN 4
+#define UPDATE_OUT 3
+/* One parameter as the rows sgd_update … lamb_update take it: p, its gradient, its state; results: p and its state. */
+typedef struct Update {
+    Tensor *in[UPDATE_IN];    /* borrowed; NULL where there is none */
+    bool own[UPDATE_OUT];     /* nobody can reach p or that state but by the reference that the caller holds */
+    Tensor *out[UPDATE_OUT];  /* owned; in[…] itself (+1), written in place, if `own` and tensor_is_unshared say so */
+} Update;
+int update_slots(const OpDef *rule);     /* how many tensors of state it keeps; -1: no update rule */
+/* Gradients are multiplied by [gradient] first. On an error nothing was written, [out] is empty and *at says which
+   update is to blame, or -1; once values are written in place no interrupt is served before the end. */
+bool update_all(TensorContext *context, const OpDef *rule, const Attr *attr, double gradient, int n, Update *updates,
+                int *at);
+/* out[0] = a in[0] + b in[1], of equal shapes; otherwise alike. */
+bool blend_all(TensorContext *context, double a, double b, int n, Update *updates);
+bool joint_norm(TensorContext *context, int n, Tensor *const *tensors, double *norm);      /* of floats; L2 */
+
 /* ---- gradients ---- */
 /* Opens a level of recording; each begin is paired with one end, on errors too. */
 void grad_begin(TensorContext *context);
