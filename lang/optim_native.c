@@ -13,7 +13,7 @@
 /* Updates, and where their results go. */
 typedef struct Sweep {
     Vm *vm;
-    int n, room;
+    int n;
     Update *update;
     Value *(*slot)[UPDATE_OUT];
     Tensor **made;            /* tensors made of numbers, owned */
@@ -25,7 +25,7 @@ typedef struct Sweep {
 static bool sweep_init(Sweep *s, Vm *vm, int64_t room)
 {
     size_t n = (size_t)(room > 0 ? room : 1);
-    *s = (Sweep){.vm = vm, .room = (int)room, .update = calloc(n, sizeof *s->update), .slot = calloc(n, sizeof *s->slot),
+    *s = (Sweep){.vm = vm, .update = calloc(n, sizeof *s->update), .slot = calloc(n, sizeof *s->slot),
                  .made = calloc(n * UPDATE_IN, sizeof *s->made), .path = calloc(n, sizeof *s->path)};
     return (s->update && s->slot && s->made && s->path) || vm_out_of_memory(vm);
 }
@@ -237,7 +237,8 @@ static bool fields_of(Vm *vm, Value optimiser, Fields *fields)
 static void count_step(Fields *fields, Value gradients)
 {
     if (fields->steps->tag == TAG_INT) fields->steps->i++;
-    if (fields->pending->tag == TAG_MAP && fields->pending->map == gradients.map) value_set(fields->pending, VALUE_NONE);
+    bool accumulated = fields->pending->tag == TAG_MAP && fields->pending->map == gradients.map;
+    if (accumulated) value_set(fields->pending, VALUE_NONE);
 }
 
 static const OpDef *rule_of(Vm *vm, Value v)

@@ -4,6 +4,7 @@
 #include "blocks.h"
 #include "core.h"
 #include "kernels.h"
+#include "random.h"
 #include "tiles.h"
 
 #ifdef KERNELS_X86
@@ -26,6 +27,15 @@ const BlockKernels *block_kernels(void)
     };
     return by_level[cpu_level()];
 }
+extern const RandomKernels kernels_random_sse2, kernels_random_avx2, kernels_random_avx512;
+
+const RandomKernels *random_kernels(void)
+{
+    static const RandomKernels *const by_level[] = {
+        [CPU_BASE] = &kernels_random_sse2, [CPU_AVX2] = &kernels_random_avx2, [CPU_AVX512] = &kernels_random_avx512,
+    };
+    return by_level[cpu_level()];
+}
 #else
 extern const Kernels kernels_plain;
 
@@ -34,6 +44,10 @@ const Kernels *kernels(void) { return &kernels_plain; }
 extern const BlockKernels kernels_blocks_plain;
 
 const BlockKernels *block_kernels(void) { return &kernels_blocks_plain; }
+
+extern const RandomKernels kernels_random_plain;
+
+const RandomKernels *random_kernels(void) { return &kernels_random_plain; }
 #endif
 
 #ifdef KERNELS_TILES

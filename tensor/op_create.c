@@ -7,10 +7,12 @@
 #include <string.h>
 
 #include "op.h"
+#include "random.h"
 #include "rng.h"
 
 #define TAU 6.28318530717958647692
 #define CHUNK 16384           /* elements a task fills; a multiple of what one block of the generator gives */
+#define BLOCKS 256            /* of the generator, computed at once */
 
 /* ---- shape rules: attr[at] is the shape, attr[at + 1] the dtype ---- */
 
@@ -146,24 +148,30 @@ bool linspace_run(OpCall *call)
 
 typedef struct RandomJob {
     uint64_t key, base;       /* of the generator */
-    int64_t size;
+    int64_t size, bytes;      /* elements, and of each */
     char *data;
+    void (*kind)(const struct RandomJob *job, int64_t n, const uint32_t *words, void *out);
+    int per_block;            /* elements that come from one block of 128 bits */
     double low, high;         /* or the probability in [low] */
     uint64_t first, range;    /* of whole numbers */
 } RandomJob;
 
-/* Runs [task] over chunks; [per_block] elements come from one block of 128 bits. */
-static bool random_fill(OpCall *call, int per_block, void (*task)(void *, int64_t), double low, double high)
+typedef void RandomKind(const RandomJob *job, int64_t n, const uint32_t *words, void *out);
+static void fill_task(void *arg, int64_t task);
+
+static bool random_fill(OpCall *call, int per_block, RandomKind *kind, double low, double high)
 {
     Tensor *out = call->out[0];
     int64_t size = tensor_size(out);
     uint64_t blocks = ((uint64_t)size + (uint64_t)per_block - 1) / (uint64_t)per_block;
-    RandomJob job = {call->ctx->seed, rng_take(call->ctx, blocks), size, out->data, low, high, 0, 0};
+    RandomJob job = {.key = call->ctx->seed, .base = rng_take(call->ctx, blocks), .size = size,
+                     .bytes = (int64_t)dtype_size((Dtype)out->dtype), .data = out->data, .kind = kind,
+                     .per_block = per_block, .low = low, .high = high};
     if (call->spec[0].dtype == DTYPE_i64) {
         job.first = (uint64_t)call->attr[0].i;
         job.range = (uint64_t)call->attr[1].i - job.first;
     }
-    return pool_run(call->ctx, (size + CHUNK - 1) / CHUNK, task, &job);
+    return pool_run(call->ctx, (size + CHUNK - 1) / CHUNK, fill_task, &job);
 }
 
 /* A whole number below [range], from 64 random bits by their high product. */
@@ -175,84 +183,79 @@ static inline uint64_t below(uint64_t range, uint32_t a, uint32_t b)
     return (bits >> 32) * (range >> 32) + (cross >> 32) + (other >> 32);
 }
 
-/* What one block of the generator gives of each kind. */
+/* ---- what the words of some blocks give of each kind: [n] numbers; more may be written, up to whole blocks ---- */
 
-static inline void uniform_floats(const RandomJob *job, const uint32_t u[4], float out[4])
+static void uniform_floats(const RandomJob *job, int64_t n, const uint32_t *words, void *out)
 {
-    float low = (float)job->low, high = (float)job->high;
-    for (int j = 0; j < 4; j++) {
-        float x = low + (high - low) * rng_float(u[j]);
-        out[j] = x >= high && low < high ? nextafterf(high, low) : x;      /* rounding must not reach the bound */
+    random_kernels()->uniform(n, words, (float)job->low, (float)job->high, out);
+}
+
+static void uniform_doubles(const RandomJob *job, int64_t n, const uint32_t *words, void *out)
+{
+    double *to = out;
+    for (int64_t i = 0; i < n; i++) {
+        double x = job->low + (job->high - job->low) * rng_double(words[2 * i], words[2 * i + 1]);
+        to[i] = x >= job->high && job->low < job->high ? nextafter(job->high, job->low) : x;
     }
 }
 
-static inline void uniform_doubles(const RandomJob *job, const uint32_t u[4], double out[2])
+static void bernoulli_floats(const RandomJob *job, int64_t n, const uint32_t *words, void *out)
 {
-    for (int j = 0; j < 2; j++) {
-        double x = job->low + (job->high - job->low) * rng_double(u[2 * j], u[2 * j + 1]);
-        out[j] = x >= job->high && job->low < job->high ? nextafter(job->high, job->low) : x;
-    }
+    random_kernels()->bernoulli(n, words, job->low, out);
 }
 
-static inline void bernoulli_floats(const RandomJob *job, const uint32_t u[4], float out[4])
+static void bernoulli_doubles(const RandomJob *job, int64_t n, const uint32_t *words, void *out)
 {
-    for (int j = 0; j < 4; j++) out[j] = (double)u[j] * 0x1p-32 < job->low ? 1 : 0;
+    double *to = out;
+    for (int64_t i = 0; i < n; i++) to[i] = (double)words[i] * 0x1p-32 < job->low ? 1 : 0;
 }
 
-static inline void bernoulli_doubles(const RandomJob *job, const uint32_t u[4], double out[4])
-{
-    for (int j = 0; j < 4; j++) out[j] = (double)u[j] * 0x1p-32 < job->low ? 1 : 0;
-}
-
-/* Pairs of independent normal numbers from pairs of uniform ones (Box and Muller 1958). */
-static inline void normal_floats(const RandomJob *job, const uint32_t u[4], float out[4])
+static void normal_floats(const RandomJob *job, int64_t n, const uint32_t *words, void *out)
 {
     (void)job;
-    for (int j = 0; j < 4; j += 2) {
-        float radius = sqrtf(-2 * logf(((float)u[j] + 1) * 0x1p-32f)), angle = (float)u[j + 1] * (float)(TAU * 0x1p-32);
-        out[j] = radius * cosf(angle);
-        out[j + 1] = radius * sinf(angle);
-    }
+    random_kernels()->normal((n + 1) / 2, words, out);
 }
 
-static inline void normal_doubles(const RandomJob *job, const uint32_t u[4], double out[2])
+/* Pairs from pairs of uniform numbers (Box and Muller 1958). */
+static void normal_doubles(const RandomJob *job, int64_t n, const uint32_t *words, void *out)
 {
+    double *to = out;
     (void)job;
-    double radius = sqrt(-2 * log(1 - rng_double(u[0], u[1]))), angle = TAU * rng_double(u[2], u[3]);
-    out[0] = radius * cos(angle);
-    out[1] = radius * sin(angle);
-}
-
-static inline void whole_numbers(const RandomJob *job, const uint32_t u[4], int64_t out[2])
-{
-    for (int j = 0; j < 2; j++) out[j] = (int64_t)(job->first + below(job->range, u[2 * j], u[2 * j + 1]));
-}
-
-/* The task that fills a chunk with [kind]s, [step] of them a block. */
-#define RANDOM_TASK(kind, type, step)                                                                                  \
-    static void kind##_task(void *arg, int64_t task) {                                                                 \
-        const RandomJob *job = arg;                                                                                    \
-        type *to = (type *)(void *)job->data, last[step];                                                              \
-        int64_t i = task * CHUNK, end = i + CHUNK < job->size ? i + CHUNK : job->size;                                 \
-        for (; i < end; i += step) {                                                                                   \
-            uint32_t u[4];                                                                                             \
-            rng_block(job->key, job->base + (uint64_t)i / step, u);                                                    \
-            kind(job, u, i + step <= end ? to + i : last);                                                             \
-            for (int64_t j = i; i + step > end && j < end; j++) to[j] = last[j - i];                                   \
-        }                                                                                                              \
+    for (int64_t i = 0; i < n; i += 2, words += 4) {
+        double radius = sqrt(-2 * log(1 - rng_double(words[0], words[1])));
+        double angle = TAU * rng_double(words[2], words[3]);
+        to[i] = radius * cos(angle);
+        to[i + 1] = radius * sin(angle);
     }
-RANDOM_TASK(uniform_floats, float, 4)
-RANDOM_TASK(uniform_doubles, double, 2)
-RANDOM_TASK(bernoulli_floats, float, 4)
-RANDOM_TASK(bernoulli_doubles, double, 4)
-RANDOM_TASK(normal_floats, float, 4)
-RANDOM_TASK(normal_doubles, double, 2)
-RANDOM_TASK(whole_numbers, int64_t, 2)
+}
+
+static void whole_numbers(const RandomJob *job, int64_t n, const uint32_t *words, void *out)
+{
+    int64_t *to = out;
+    for (int64_t i = 0; i < n; i++) to[i] = (int64_t)(job->first + below(job->range, words[2 * i], words[2 * i + 1]));
+}
+
+/* A chunk, some blocks at a time; the last one's elements that nobody asked for end beside it. */
+static void fill_task(void *arg, int64_t task)
+{
+    const RandomJob *job = arg;
+    uint32_t words[4 * BLOCKS];
+    _Alignas(64) char beside[4 * BLOCKS * 8];
+    int64_t end = (task + 1) * CHUNK < job->size ? (task + 1) * CHUNK : job->size, most = BLOCKS * job->per_block;
+    for (int64_t at = task * CHUNK; at < end; at += most) {
+        int64_t n = end - at < most ? end - at : most, blocks = (n + job->per_block - 1) / job->per_block;
+        char *to = job->data + at * job->bytes;
+        random_kernels()->blocks(blocks, job->key, job->base + (uint64_t)(at / job->per_block), words);
+        bool whole = n == blocks * job->per_block;
+        job->kind(job, n, words, whole ? to : beside);
+        if (!whole) memcpy(to, beside, (size_t)(n * job->bytes));
+    }
+}
 
 static bool uniform_fill(OpCall *call, double low, double high)
 {
-    if (call->spec[0].dtype == DTYPE_f32) return random_fill(call, 4, uniform_floats_task, low, high);
-    return random_fill(call, 2, uniform_doubles_task, low, high);
+    if (call->spec[0].dtype == DTYPE_f32) return random_fill(call, 4, uniform_floats, low, high);
+    return random_fill(call, 2, uniform_doubles, low, high);
 }
 
 bool rand_run(OpCall *call) { return uniform_fill(call, 0, 1); }
@@ -260,14 +263,14 @@ bool uniform_run(OpCall *call) { return uniform_fill(call, call->attr[0].num, ca
 
 bool randn_run(OpCall *call)
 {
-    if (call->spec[0].dtype == DTYPE_f32) return random_fill(call, 4, normal_floats_task, 0, 0);
-    return random_fill(call, 2, normal_doubles_task, 0, 0);
+    if (call->spec[0].dtype == DTYPE_f32) return random_fill(call, 4, normal_floats, 0, 0);
+    return random_fill(call, 2, normal_doubles, 0, 0);
 }
 
 bool bernoulli_fill(OpCall *call, double p)
 {
-    if (call->spec[0].dtype == DTYPE_f32) return random_fill(call, 4, bernoulli_floats_task, p, 0);
-    return random_fill(call, 4, bernoulli_doubles_task, p, 0);
+    if (call->spec[0].dtype == DTYPE_f32) return random_fill(call, 4, bernoulli_floats, p, 0);
+    return random_fill(call, 4, bernoulli_doubles, p, 0);
 }
 
 bool shape_randint(OpCall *call)
@@ -279,7 +282,7 @@ bool shape_randint(OpCall *call)
 
 bool randint_run(OpCall *call)
 {
-    return random_fill(call, 2, whole_numbers_task, 0, 0);
+    return random_fill(call, 2, whole_numbers, 0, 0);
 }
 
 bool shape_randperm(OpCall *call) { return spec_vector(call, call->attr[0].i, DTYPE_i64); }
@@ -288,10 +291,12 @@ bool randperm_run(OpCall *call)
 {
     int64_t *to = (int64_t *)(void *)call->out[0]->data, size = tensor_size(call->out[0]);
     uint64_t base = rng_take(call->ctx, ((uint64_t)size + 1) / 2);
+    uint32_t words[4 * BLOCKS];
     for (int64_t i = 0; i < size; i++) {              /* the inside-out shuffle */
-        uint32_t u[4];
-        rng_block(call->ctx->seed, base + (uint64_t)i / 2, u);
-        int64_t j = (int64_t)below((uint64_t)i + 1, u[i % 2 * 2], u[i % 2 * 2 + 1]);
+        int64_t left = (size - i + 1) / 2, at = i % (2 * BLOCKS);
+        if (at == 0)
+            random_kernels()->blocks(left < BLOCKS ? left : BLOCKS, call->ctx->seed, base + (uint64_t)i / 2, words);
+        int64_t j = (int64_t)below((uint64_t)i + 1, words[2 * at], words[2 * at + 1]);
         to[i] = to[j];
         to[j] = i;
         if ((i & 0xFFFFF) == 0xFFFFF && tensor_interrupted(call->ctx)) return false;

@@ -100,7 +100,8 @@ static void follow_body(const Part *part, int64_t n, void *const *x, double *sum
     for (int64_t at = 0; at < n; at += TILE) {
         int64_t width = n - at < TILE ? n - at : TILE, to = at * size;
         char *p = (char *)x[P] + to;
-        k->adam_direction[part->dtype](width, &part->numbers, p, (char *)x[M_NEW] + to, (char *)x[V_NEW] + to, direction);
+        k->adam_direction[part->dtype](width, &part->numbers, p, (char *)x[M_NEW] + to, (char *)x[V_NEW] + to,
+                                       direction);
         k->blend[part->dtype](width, 1.0, p, -part->second, direction, (char *)x[P_NEW] + to);
     }
 }
@@ -387,8 +388,8 @@ static bool straighten(TensorContext *ctx, int n, const Update *updates, Update 
 }
 
 /* Updates whose results are there; *total, where asked for, becomes the joint norm of the first inputs. */
-static bool run_updates(TensorContext *ctx, int n, const Update *updates, const UpdateNumbers *numbers, const Rule *rule,
-                        const Attr *attr, double *total)
+static bool run_updates(TensorContext *ctx, int n, const Update *updates, const UpdateNumbers *numbers,
+                        const Rule *rule, const Attr *attr, double *total)
 {
     Update *dense = scratch_take(&ctx->error, (size_t)n * sizeof *dense);
     if (!dense) return false;
@@ -507,7 +508,8 @@ static bool update_all_unwatched(TensorContext *ctx, const OpDef *def, const Att
     return done;
 }
 
-bool update_all(TensorContext *ctx, const OpDef *rule, const Attr *attr, double gradient, int n, Update *updates, int *at)
+bool update_all(TensorContext *ctx, const OpDef *rule, const Attr *attr, double gradient, int n, Update *updates,
+                int *at)
 {
     OpWatch *watch = ctx->watch;
     if (watch) watch->begin(watch, rule->name);

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../tensor/op.h"
+#include "../../tensor/core.h"
+#include "../../tensor/random.h"
+#include "../../tensor/rng.h"
 #include "../tap.h"
 
 #define N 200000
@@ -223,10 +225,149 @@ static void test_seeds(void)
     tensor_release(first);
 }
 
+/* ---- the kernels of every instruction set that this machine runs ---- */
+
+#define WORDS 4096
+
+/* The same words as the generator's definition, over the counter's carry too; no more written than asked for. */
+static void test_blocks(const RandomKernels *k)
+{
+    static uint32_t words[WORDS + 4];
+    static const uint64_t firsts[] = {0, 0xfffffff0u, UINT64_MAX - 5, 0x123456789abcdefu};
+    bool same = true;
+    for (int i = 0; i < 4; i++)
+        for (int64_t n = 1; n < 40 || n == WORDS / 4; n = n == 39 ? WORDS / 4 : n + 1) {
+            memset(words, 0xa5, sizeof words);
+            k->blocks(n, 0xfedcba9876543210u, firsts[i], words);
+            for (int64_t b = 0; b < n; b++) {
+                uint32_t want[4];
+                rng_block(0xfedcba9876543210u, firsts[i] + (uint64_t)b, want);
+                same = same && memcmp(want, words + 4 * b, sizeof want) == 0;
+            }
+            same = same && words[4 * n] == 0xa5a5a5a5u;
+        }
+    tap_ok(same, "%s: the generator's blocks", k->isa);
+}
+
+static uint32_t float_bits(float x)
+{
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+typedef struct Normals {
+    int64_t pairs, off;       /* pairs that are not what libm's doubles, rounded, give */
+    double worst;             /* distance from the exact pair in units of the radius times 2^-24 */
+    uint64_t sum;             /* of all bits, weighted by their place */
+} Normals;
+
+static void look_at(Normals *all, const uint32_t *words, const float *out)
+{
+    float x = ((float)words[0] + 1) * 0x1p-32f, angle = (float)words[1] * (float)(6.28318530717958647692 * 0x1p-32);
+    double a = (double)angle, exact = sqrt(-2 * log((double)x));
+    float radius = sqrtf(-2 * (float)log((double)x)), want[2] = {radius * (float)cos(a), radius * (float)sin(a)};
+    double apart = fmax(fabs((double)out[0] - exact * cos(a)), fabs((double)out[1] - exact * sin(a)));
+    all->pairs++;
+    all->off += want[0] != out[0] || want[1] != out[1];
+    if (!(apart <= 0)) all->worst = fmax(all->worst, apart / (exact * 0x1p-24));
+    all->sum = all->sum * 31 + float_bits(out[0]) * (uint64_t)3 + float_bits(out[1]);
+}
+
+/* Pairs of words over the whole range of each, the ends included. */
+static void test_normals(const RandomKernels *k, Normals *first)
+{
+    static uint32_t words[2 * WORDS];
+    static float out[2 * WORDS];
+    Normals all = {0};
+    uint32_t state = 1, ends[] = {0, 1, 2, 0x7fffffffu, 0x80000000u, 0xffffff7fu, 0xffffff80u, 0xffffffffu};
+    for (int round = 0; round < 200; round++) {
+        for (int i = 0; i < 2 * WORDS; i++) {
+            state = state * 1664525u + 1013904223u;
+            words[i] = round == 0 ? ends[i / 2 % 8 * (1 - i % 2) + i / 16 % 8 * (i % 2)]
+                     : round < 33 ? state >> (round - 1) : round < 65 ? ~(state >> (round - 33)) : state;
+        }
+        k->normal(WORDS, words, out);
+        for (int i = 0; i < WORDS; i++) look_at(&all, words + 2 * i, out + 2 * i);
+    }
+    tap_ok(all.worst < 4, "%s: normal numbers are near the exact ones (%.2f of the radius' last place)", k->isa,
+           all.worst);
+    tap_ok(all.off * 1000 < all.pairs, "%s: and mostly the nearest (%lld of %lld are not)", k->isa, (long long)all.off,
+           (long long)all.pairs);
+    if (first->pairs == 0) *first = all;
+    tap_ok(all.sum == first->sum, "%s: with the same bits as those of the first kernels", k->isa);
+}
+
+static void test_uniforms(const RandomKernels *k)
+{
+    uint32_t words[] = {0, 1, 0xff, 0x100, 0x7fffffffu, 0x80000000u, 0xffffff00u, 0xffffffffu, 0x33333333u,
+                        0x33333334u};
+    enum { COUNT = sizeof words / sizeof words[0] };
+    float out[COUNT];
+    bool right = true;
+    k->uniform(COUNT, words, -1, 3, out);
+    for (int i = 0; i < COUNT; i++) right = right && out[i] == -1 + 4 * rng_float(words[i]) && out[i] < 3;
+    k->uniform(COUNT, words, 16777215, 16777216, out);
+    for (int i = 0; i < COUNT; i++) right = right && out[i] == 16777215;
+    tap_ok(right, "%s: uniform numbers over the range, its end left out", k->isa);
+    static const double p[] = {0, 0x1p-32, 0.2, 0.5, 1 - 0x1p-33, 1, 0x33333334p-32, 0x33333333p-32};
+    for (size_t j = 0; j < sizeof p / sizeof p[0]; j++) {
+        k->bernoulli(COUNT, words, p[j], out);
+        for (int i = 0; i < COUNT; i++) right = right && out[i] == ((double)words[i] * 0x1p-32 < p[j] ? 1 : 0);
+    }
+    tap_ok(right, "%s: ones where the word is below the probability", k->isa);
+}
+
+static void test_kernels(const RandomKernels *k, Normals *first)
+{
+    test_blocks(k);
+    test_normals(k, first);
+    test_uniforms(k);
+}
+
+#ifdef KERNELS_X86
+extern const RandomKernels kernels_random_sse2, kernels_random_avx2, kernels_random_avx512;
+#endif
+
+static void test_instruction_sets(void)
+{
+    Normals first = {0};
+#ifdef KERNELS_X86
+    test_kernels(&kernels_random_sse2, &first);
+    if (cpu_detected() >= CPU_AVX2) test_kernels(&kernels_random_avx2, &first);
+    if (cpu_detected() >= CPU_AVX512) test_kernels(&kernels_random_avx512, &first);
+#else
+    test_kernels(random_kernels(), &first);
+#endif
+}
+
+/* Whatever the size, a number depends on its place alone. */
+static void test_sizes(void)
+{
+    static const char *const names[] = {"rand", "randn"};
+    static const int64_t all[] = {40000};
+    bool same = true;
+    for (int i = 0; i < 4; i++) {
+        Attr type = attr_dtype(i / 2 ? DTYPE_f64 : DTYPE_f32);
+        ctx.counter = 0;
+        Tensor *whole = draw(names[i % 2], 0, NULL, (Attr[]){attr_ints(1, all), type});
+        for (int64_t n = 0; n < 40000 && same; n = n < 9 ? n + 1 : 3 * n + 1) {
+            ctx.counter = 0;
+            Tensor *part = draw(names[i % 2], 0, NULL, (Attr[]){attr_ints(1, &n), type});
+            same = memcmp(part->data, whole->data, (size_t)n * dtype_size(type.dtype)) == 0;
+            tensor_release(part);
+        }
+        tensor_release(whole);
+    }
+    tap_ok(same, "few numbers are the first of many");
+}
+
 int main(void)
 {
     tensor_context_init(&ctx, NULL);
     ctx.seed = 1;
+    test_instruction_sets();
+    test_sizes();
     test_distributions();
     test_parameters();
     test_multinomial();

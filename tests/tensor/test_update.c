@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Steps of optimisers over many parameters at once: against the formulas in plain f64, in place and beside, the same bits
-   for any number of threads, and all or nothing on errors and interrupts. */
+/* Steps of optimisers over many parameters at once: against the formulas in plain f64, in place and beside, the same
+   bits for any number of threads, and all or nothing on errors and interrupts. */
 #include <math.h>
 #include <string.h>
 
@@ -190,8 +190,8 @@ static void test_rule(OpId rule, Dtype dtype, double tolerance)
         pool_set_threads(threads);
         fill_updates(placed, again, rule, true);
         done = run(rule, placed);
-        tap_ok(done && took_place(placed) && same_results(placed, beside), "%s of %s in place, %d threads: same bits", name,
-               type, threads);
+        tap_ok(done && took_place(placed) && same_results(placed, beside),
+               "%s of %s in place, %d threads: same bits", name, type, threads);
         drop(placed);
         free_sets(again);
     }
@@ -225,7 +225,8 @@ static void test_layouts(OpId rule)
     fill_updates(updates, odd, rule, true);
     bool done = run(rule, plain) && run(rule, updates);
     tap_ok(done && same_results(updates, plain), "%s of views and transposes", op_name(op_def(rule)));
-    tap_ok(done && updates[3].out[0] != odd[3].p && tensor_same(odd[3].p, set[3].p), "a shared parameter is not touched");
+    tap_ok(done && updates[3].out[0] != odd[3].p && tensor_same(odd[3].p, set[3].p),
+           "a shared parameter is not touched");
     tap_ok(done && updates[4].out[1] != odd[4].m && tensor_same(window, set[4].m), "nor what a view shows");
     tap_ok(done && updates[5].out[0] == odd[5].p, "the others are updated in place");
     tensor_release(odd[3].p);
@@ -254,7 +255,8 @@ static void test_errors(void)
     memcpy(wrong, numbers(OP_adam_update), sizeof wrong);
     wrong[0] = attr_int(0);
     done = update_all(&ctx, op_def(OP_adam_update), wrong, 1, COUNT, updates, &at);
-    tap_ok(!done && ctx.error.kind == ERROR_value && unchanged(set, before), "step 0 is an error, and nothing is written");
+    tap_ok(!done && ctx.error.kind == ERROR_value && unchanged(set, before),
+           "step 0 is an error, and nothing is written");
     error_clear(&ctx.error);
     free_sets(set);
     free_sets(before);
@@ -314,7 +316,8 @@ static void test_blend(void)
         sum += pow(norm_of(set[i].p), 2);
         updates[i] = (Update){.in = {copy(set[i].p), set[i].g}, .own = {true}};
     }
-    tap_ok(joint_norm(&ctx, COUNT, all, &norm) && fabs(norm - sqrt(sum)) < 1e-6 * norm, "the joint norm of many tensors");
+    tap_ok(joint_norm(&ctx, COUNT, all, &norm) && fabs(norm - sqrt(sum)) < 1e-6 * norm,
+           "the joint norm of many tensors");
     bool done = blend_all(&ctx, 0.9, 0.1, COUNT, updates);
     for (int i = 0; i < COUNT; i++)
         for (int64_t k = 0; k < tensor_size(set[i].p); k++)

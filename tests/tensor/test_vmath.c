@@ -174,9 +174,31 @@ static void test_gelu(const Kernels *k)
     tap_ok(y[0] == INFINITY && isnan(y[1]) && isnan(d[0]) && isnan(d[1]), "%s: gelu of infinity and NaN", k->isa);
 }
 
+/* The square root that optimisers divide by: 1 / root(x) is Adam's direction for a mean of 1 without eps and decay. */
+static void test_root(const Kernels *k)
+{
+    static float x[BLOCK], y[BLOCK], one[BLOCK], zero[BLOCK];
+    const UpdateNumbers numbers = {.correct1 = 1.0, .correct2 = 1.0};
+    double worst = 0.0;
+    for (int i = 0; i < BLOCK; i++) one[i] = 1.0f;
+    for (uint64_t bits = 0; bits <= 0x7f800000u;) {
+        int64_t n = 0;
+        for (; n < BLOCK && bits <= 0x7f800000u; bits += STEP / 8) x[n++] = from_bits((uint32_t)bits);
+        k->adam_direction[DTYPE_f32](n, &numbers, zero, one, x, y);
+        for (int64_t i = 0; i < n; i++) worst = fmax(worst, distance(y[i], 1.0 / sqrt((double)x[i])));
+    }
+    tap_ok(worst <= 2.0, "%s: the root of optimisers within 1 unit in the last place, its inverse 2 (worst %.2f)",
+           k->isa, worst);
+    float ends[] = {INFINITY, NAN, -1.0f, -0.0f}, got[4];
+    k->adam_direction[DTYPE_f32](4, &numbers, zero, one, ends, got);
+    tap_ok(got[0] == 0.0f && isnan(got[1]) && isnan(got[2]) && isinf(got[3]),
+           "%s: and at infinity, NaN, -1 and -0", k->isa);
+}
+
 static void test_kernels(const Kernels *k)
 {
     test_gelu(k);
+    test_root(k);
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
         test_function(k, &functions[i]);
         test_specials(k, &functions[i]);
