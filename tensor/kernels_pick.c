@@ -27,6 +27,7 @@ const BlockKernels *block_kernels(void)
     };
     return by_level[cpu_level()];
 }
+
 extern const RandomKernels kernels_random_sse2, kernels_random_avx2, kernels_random_avx512;
 
 const RandomKernels *random_kernels(void)
