@@ -154,7 +154,8 @@ static bool run_checkpoint(Vm *vm, const Value *args, Value *result)
 {
     TensorContext *ctx = vm_tensors(vm);
     if (ctx->recording == 0) return call_with(vm, args[0], args[1].list, args[2].map, result);
-    Rule *rule = rule_new(vm, (GradHook){"checkpoint", checkpoint_gradient, rule_release}, args[0], args[1], args[2]);
+    GradHook hook = {"checkpoint", checkpoint_gradient, rule_release, NULL};
+    Rule *rule = rule_new(vm, hook, args[0], args[1], args[2]);
     GradBoundary *boundary = rule ? grad_boundary_begin(ctx, 0, NULL) : NULL;
     if (!boundary) {
         if (rule) rule_release(&rule->hook);
@@ -256,7 +257,7 @@ static bool run_with_grad(Vm *vm, const Value *args, Value *result)
     bool fine = vm_call(vm, args[0], (int)list->count, list->at, 0, NULL, result);
     ctx->recording = recording;
     if (!fine) return false;
-    Rule *rule = rule_new(vm, (GradHook){"with_grad", own_gradient, rule_release}, args[1], args[2], VALUE_NONE);
+    Rule *rule = rule_new(vm, (GradHook){"with_grad", own_gradient, rule_release, NULL}, args[1], args[2], VALUE_NONE);
     fine = rule && hang_on_args(rule, result);
     if (!fine) value_set(result, VALUE_UNDEFINED);
     return fine;

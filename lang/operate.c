@@ -36,8 +36,12 @@ bool do_call_fused(Vm *vm, Value *window, int n, bool defer, bool *entered)
         if (window[i].tag == TAG_TENSOR && !tensor_settle(&vm->tensors, window[i].tensor))
             return false;
     vm->tensors.defer = defer && is_op;
+    /* the window is emptied by the call: what nobody else holds dies there */
+    bool dies = is_op && n > 0 && window[1].tag == TAG_TENSOR && window[1].tensor->refs == 1;
+    vm->tensors.dying = dies ? window[1].tensor : NULL;
     bool fine = call_begin(vm, window, window + 1, n, window, entered);
     vm->tensors.defer = false;
+    vm->tensors.dying = NULL;
     return fine;
 }
 

@@ -69,6 +69,13 @@ int64_t element_load_int(Dtype dtype, const char *at);
 bool tape_record(OpCall *call);
 void grad_node_release(GradNode *node);
 void grad_node_retain(GradNode *node);
+/* What a node of row [def] has kept, in [g]: in, out, their specs and attr. False: it is no such node, or used up. */
+bool grad_node_kept(const GradNode *node, const OpDef *def, GradCall *g);
+
+/* ---- op_norm.c ---- */
+/* relu(y), in place, where y is batch_norm's result, read by nobody else, and gradients are recorded: by one rule that
+   keeps x alone. False with *out NULL: something else, or an error. */
+bool batch_norm_relu(TensorContext *ctx, Tensor *y, Tensor **out);
 
 /* ---- fuse.c ---- */
 void deferred_free(Deferred *deferred);

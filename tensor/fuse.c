@@ -352,12 +352,13 @@ static void mark_wanted(Pass *pass)
             pass->wanted[i] = pass->wanted[i] || leads_on(pass, pass->steps->step[i].arg[k]);
 }
 
-static bool backward_pass(FusedHook *fused, TensorContext *ctx, Tensor *dy, Tensor *const *full)
+/* [twin]: the leaf's gradient is written as another one's. */
+static bool backward_pass(FusedHook *fused, TensorContext *ctx, Tensor *dy, Tensor *const *full, const bool *twin)
 {
     Pass pass;
     pass_init(&pass, &fused->steps, fused->spec.dtype);
     for (int i = 0; i < fused->steps.n_leaves; i++)
-        pass.grad[i] = full[i] ? full[i]->data : NULL;
+        pass.grad[i] = full[i] && !twin[i] ? full[i]->data : NULL;
     memcpy(pass.read, fused->read, sizeof pass.read);
     pass.result_kept = fused->result != NULL;
     mark_wanted(&pass);
@@ -406,6 +407,50 @@ static bool backward_ops(FusedHook *fused, Scope *s, Tensor *dy, const bool *wan
     return true;
 }
 
+/* The leaf before [leaf] that has the same gradient: both are read once, by one sum; -1: none. */
+static int twin_of(const Steps *steps, int leaf)
+{
+    int reads[MOST_LEAVES] = {0}, twin = -1;
+    for (int i = 0; i < steps->n_steps; i++)
+        for (int k = 0; k < steps->step[i].def->arity; k++)
+            if (steps->step[i].arg[k] < MOST_LEAVES)
+                reads[steps->step[i].arg[k]]++;
+    for (int i = 0; i < steps->n_steps; i++) {
+        const Step *step = &steps->step[i];
+        if (step->def != op_def(OP_add) || (step->arg[0] != leaf && step->arg[1] != leaf))
+            continue;
+        int other = step->arg[0] == leaf ? step->arg[1] : step->arg[0];
+        if (other < leaf && reads[other] == 1 && reads[leaf] == 1)
+            twin = other;
+    }
+    return twin;
+}
+
+/* Room for the gradients by all wanted leaves, as of the result's shape; what arrived is written over where nobody reads
+   it later: where the last step alone reads it, and once. */
+static bool make_room(FusedHook *fused, Scope *s, Tensor *dy, const bool *wants, Tensor **full, bool *twin)
+{
+    const TensorSpec *spec = &fused->spec;
+    bool free_dy = fused->steps.step[fused->steps.n_steps - 1].def->arity == 1 && dy->dtype == spec->dtype &&
+                   tensor_is_unshared(dy) && tensor_is_contiguous(dy);
+    for (int i = 0; i < fused->steps.n_leaves; i++) {
+        int other = wants[i] ? twin_of(&fused->steps, i) : -1;
+        twin[i] = other >= 0 && wants[other];
+        if (!wants[i])
+            continue;
+        if (twin[i])
+            full[i] = full[other];
+        else if (free_dy)
+            full[i] = scope_own(s, tensor_retain(dy));
+        else
+            full[i] = scope_own(s, tensor_new(s->ctx, spec->dtype, spec->ndim, spec->shape));
+        free_dy = free_dy && twin[i];
+        if (!full[i])
+            return false;
+    }
+    return true;
+}
+
 static bool hook_gradient(GradHook *hook, TensorContext *ctx, Tensor *const *dy, const bool *wants, Tensor **dx)
 {
     FusedHook *fused = (FusedHook *)hook;
@@ -416,12 +461,10 @@ static bool hook_gradient(GradHook *hook, TensorContext *ctx, Tensor *const *dy,
     if (ctx->recording > 0) {
         fine = backward_ops(fused, &scope, dy[0], wants, full);
     } else {
-        for (int i = 0; i < fused->steps.n_leaves && fine; i++)
-            if (wants[i])
-                fine = (full[i] = scope_own(&scope, tensor_new(ctx, fused->spec.dtype, fused->spec.ndim,
-                                                               fused->spec.shape))) != NULL;
+        bool twin[MOST_LEAVES];
+        fine = make_room(fused, &scope, dy[0], wants, full, twin);
         watch_begin(ctx, &fused->steps, NULL);
-        fine = fine && backward_pass(fused, ctx, dy[0], full);
+        fine = fine && backward_pass(fused, ctx, dy[0], full, twin);
         watch_end(ctx);
     }
     for (int i = 0; i < fused->steps.n_leaves && fine; i++) {
@@ -474,7 +517,7 @@ static bool record(TensorContext *ctx, const Deferred *deferred, bool kept, Tens
     FusedHook *fused = block_take(sizeof *fused);
     if (!fused)
         return error_set(&ctx->error, ERROR_memory, "", "no memory is left to record gradients");
-    *fused = (FusedHook){.hook = {"fused", hook_gradient, hook_release}, .steps = deferred->steps,
+    *fused = (FusedHook){.hook = {"fused", hook_gradient, hook_release, NULL}, .steps = deferred->steps,
                          .higher = ctx->recording > 1};
     bool leaf_read[MOST_LEAVES] = {false}, result_read, fine = true;
     spec_of(*result, &fused->spec);
@@ -498,10 +541,31 @@ static bool record(TensorContext *ctx, const Deferred *deferred, bool kept, Tens
 
 /* ---- computing ---- */
 
+/* Whether the leaf's place may become the result's: [deferred] alone holds it, it lies as the result will. */
+static bool is_last_reader(const Deferred *deferred, int leaf, Dtype dtype, int ndim, const int64_t *shape)
+{
+    const Tensor *x = deferred->leaf[leaf];
+    bool alone = x->refs == 1 && x->storage && x->storage->refs == 1 && !x->storage->release;
+    return alone && !x->weak && x->dtype == dtype && x->ndim == ndim && memcmp(x->shape, shape, (size_t)ndim * sizeof *shape) == 0 && tensor_is_contiguous(x);
+}
+
+/* Where the steps write to: over a leaf that nobody will read, else into new memory. */
+static Tensor *result_room(TensorContext *ctx, const Deferred *deferred, Dtype dtype, int ndim, const int64_t *shape)
+{
+    FusedHook fused = {.steps = deferred->steps, .higher = ctx->recording > 1};
+    bool leaf_read[MOST_LEAVES] = {false}, result_read;
+    if (ctx->recording > 0 && leads_anywhere(deferred))
+        find_read(&fused, true, leaf_read, &result_read);
+    for (int i = 0; i < deferred->steps.n_leaves; i++)
+        if (!leaf_read[i] && is_last_reader(deferred, i, dtype, ndim, shape))
+            return tensor_view(ctx, deferred->leaf[i], ndim, shape, deferred->leaf[i]->stride, 0);
+    return tensor_new(ctx, dtype, ndim, shape);
+}
+
 /* What [deferred] stands for, as a tensor with data and, where gradients are recorded, a node. */
 static Tensor *compute(TensorContext *ctx, const Deferred *deferred, Dtype dtype, int ndim, const int64_t *shape)
 {
-    Tensor *result = tensor_new(ctx, dtype, ndim, shape);
+    Tensor *result = result_room(ctx, deferred, dtype, ndim, shape);
     if (!result)
         return NULL;
     Pass pass;
@@ -599,7 +663,14 @@ bool op_call_fused(TensorContext *ctx, const OpDef *def, int n_in, Tensor *const
                    int *n_out)
 {
     bool waiting = false, defer = ctx->defer;
+    Tensor *dying = ctx->dying;
     ctx->defer = false;
+    ctx->dying = NULL;
+    if (dying && dying == in[0] && def == op_def(OP_relu) && !dying->deferred && ctx->recording > 0) {
+        *n_out = 1;
+        if (batch_norm_relu(ctx, dying, out) || ctx->error.kind != ERROR_NONE)
+            return out[0] != NULL;
+    }
     for (int i = 0; i < n_in; i++)
         waiting = waiting || (in[i] && in[i]->deferred);
     if (waiting || defer) {

@@ -45,10 +45,13 @@ typedef void ChannelStatsKernel(int64_t samples, int64_t channels, int64_t size,
                                 double *spread);
 typedef void ChannelAffineKernel(int64_t samples, int64_t channels, int64_t size, const void *x, const void *mean,
                                  const void *a, const void *b, void *y);
+/* [gate]: two arrays, what channel_affine had for a and b where relu came behind it, so that g counts where that was
+   positive; NULL: none. dx may be g. */
 typedef void ChannelSumsKernel(int64_t samples, int64_t channels, int64_t size, const void *x, const void *g,
-                               const void *mean, double *sum, double *product);
+                               const void *mean, const void *const *gate, double *sum, double *product);
 typedef void ChannelGradKernel(int64_t samples, int64_t channels, int64_t size, const void *x, const void *g,
-                               const void *mean, const void *a, const void *b, const void *c, void *dx);
+                               const void *mean, const void *const *gate, const void *a, const void *b, const void *c,
+                               void *dx);
 typedef double CrossEntropyKernel(int64_t rows, int64_t n, const void *x, const int64_t *label, const void *soft,
                                   double smoothing);
 typedef void CrossEntropyGradKernel(int64_t rows, int64_t n, const void *x, const int64_t *label, const void *soft,

@@ -17,20 +17,29 @@
 #define Y (ys[i])
 #define G (gs[i])
 
+/* Before loops whose result may lie where an input lies, of the same size, and nowhere between. */
+#ifdef __clang__
+#define IN_PLACE _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define IN_PLACE _Pragma("GCC ivdep")
+#endif
+
 /* ---- values ---- */
 
 #define VALUE_1(name, out, value)                                                                                   \
     static void KERNEL(name)(int64_t n, const void *x, void *y)                                                     \
     {                                                                                                               \
-        const T *restrict xs = x;                                                                                   \
-        out *restrict to = y;                                                                                       \
+        const T *xs = x;                                                                                            \
+        out *to = y;                                                                                                \
+        IN_PLACE                                                                                                    \
         for (int64_t i = 0; i < n; i++) to[i] = (out)(value);                                                       \
     }
 #define VALUE_2(name, out, value)                                                                                   \
     static void KERNEL(name)(int64_t n, const void *a, const void *b, void *y)                                      \
     {                                                                                                               \
         const T *as = a, *bs = b;                                                                                   \
-        out *restrict to = y;                                                                                       \
+        out *to = y;                                                                                                \
+        IN_PLACE                                                                                                    \
         for (int64_t i = 0; i < n; i++) to[i] = (out)(value);                                                       \
     }
 #define OUT_FLOAT T
@@ -59,16 +68,18 @@
     static void KERNEL(name##_grad)(int64_t n, const void *x, const void *y, const void *g, void *dx)               \
     {                                                                                                               \
         const T *xs = x, *ys = y, *gs = g;                                                                          \
-        T *restrict to = dx;                                                                                        \
+        T *to = dx;                                                                                                 \
         (void)xs, (void)ys, (void)gs;                                                                               \
+        IN_PLACE                                                                                                    \
         for (int64_t i = 0; i < n; i++) to[i] = (T)(value);                                                         \
     }
 #define GRAD_2(name, value)                                                                                         \
     static void KERNEL(name)(int64_t n, const void *a, const void *b, const void *y, const void *g, void *d)        \
     {                                                                                                               \
         const T *as = a, *bs = b, *ys = y, *gs = g;                                                                 \
-        T *restrict to = d;                                                                                         \
+        T *to = d;                                                                                                  \
         (void)as, (void)bs, (void)ys, (void)gs;                                                                     \
+        IN_PLACE                                                                                                    \
         for (int64_t i = 0; i < n; i++) to[i] = (T)(value);                                                         \
     }
 
@@ -138,6 +149,7 @@ static void KERNEL(clamp)(int64_t n, const void *x, const void *low, const void 
 #undef GRADS_FLOAT
 #undef GRADS_ARITH
 #undef GRADS_SAME
+#undef IN_PLACE
 #undef GRAD_1
 #undef GRAD_2
 #undef TO_BOOL

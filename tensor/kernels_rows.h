@@ -61,9 +61,10 @@ static void KERNEL(logsumexp)(int64_t rows, int64_t n, const void *x, void *y)
 static void KERNEL(softmax_grad)(int64_t rows, int64_t n, const void *y, const void *g, void *dx)
 {
     const T *ys = y, *gs = g;
-    T *restrict to = dx;
+    T *to = dx;               /* or g itself */
     for (int64_t r = 0; r < rows; r++, ys += n, gs += n, to += n) {
         T s = (T)KERNEL(dot_one)(n, ys, gs);
+        NO_OVERLAP
         for (int64_t j = 0; j < n; j++) to[j] = ys[j] * (gs[j] - s);
     }
 }
@@ -71,9 +72,10 @@ static void KERNEL(softmax_grad)(int64_t rows, int64_t n, const void *y, const v
 static void KERNEL(log_softmax_grad)(int64_t rows, int64_t n, const void *y, const void *g, void *dx)
 {
     const T *ys = y, *gs = g;
-    T *restrict to = dx;
+    T *to = dx;               /* or g itself */
     for (int64_t r = 0; r < rows; r++, ys += n, gs += n, to += n) {
         T s = (T)KERNEL(sum_one)(n, gs);
+        NO_OVERLAP
         for (int64_t j = 0; j < n; j++) to[j] = gs[j] - VMATH(exp)(ys[j]) * s;
     }
 }
@@ -112,7 +114,8 @@ static void KERNEL(layer_norm)(int64_t rows, int64_t n, const void *x, const voi
 }
 
 /* One vector of a row's gradient: what w and b get is added, and the two sums go on. */
-static inline void KERNEL(norm_sums)(const T *x, const T *g, const T *w, T mean, T scale, T *dw, T *db, V *sum_p, V *sum_q)
+static inline void KERNEL(norm_sums)(const T *x, const T *g, const T *w, T mean, T scale, T *dw, T *db, V *sum_p,
+                                     V *sum_q)
 {
     V dy = LOAD(g), unit = (LOAD(x) - mean) * scale, p = w ? dy * LOAD(w) : dy;
     *sum_p += p;
@@ -226,65 +229,82 @@ static void KERNEL(channel_affine)(int64_t samples, int64_t channels, int64_t si
     }
 }
 
-static inline void KERNEL(plane_sums)(int64_t n, const T *x, const T *g, T mean, double *sum, double *product)
+/* g where (x - mean) a + b is positive: how relu hands on what arrives */
+static inline T KERNEL(gated)(T g, T x, T mean, T a, T b) { return (x - mean) * a + b > 0 ? g : 0; }
+
+static inline void KERNEL(plane_sums)(int64_t n, const T *x, const T *g, T mean, bool gate, T up, T shift, double *sum,
+                                      double *product)
 {
     int64_t i = 0;
     while (n - i >= LANES) {
         V a = { 0 }, b = { 0 };
         int64_t end = n - i > 64 * LANES ? i + 64 * LANES : n;
         for (; end - i >= LANES; i += LANES) {
-            V v = LOAD(g + i);
+            V v = LOAD(g + i), d = LOAD(x + i) - mean;
+            if (gate) v = (V)((M)v & (M)(d * up + shift > 0));
             a += v;
-            b += v * (LOAD(x + i) - mean);
+            b += v * d;
         }
         *sum += KERNEL(add_lanes)(&a);
         *product += KERNEL(add_lanes)(&b);
     }
     for (; i < n; i++) {
-        *sum += (double)g[i];
-        *product += (double)g[i] * (double)(x[i] - mean);
+        T v = gate ? KERNEL(gated)(g[i], x[i], mean, up, shift) : g[i];
+        *sum += (double)v;
+        *product += (double)v * (double)(x[i] - mean);
     }
 }
 
 /* sum of g and of g (x - mean), for every channel */
 static void KERNEL(channel_sums)(int64_t samples, int64_t channels, int64_t size, const void *x, const void *g,
-                                 const void *mean, double *sum, double *product)
+                                 const void *mean, const void *const *gate, double *sum, double *product)
 {
-    const T *xs = x, *gs = g, *ms = mean;
+    const T *xs = x, *gs = g, *ms = mean, *up = gate ? gate[0] : mean, *shift = gate ? gate[1] : mean;
     for (int64_t c = 0; c < channels; c++) sum[c] = product[c] = 0.0;
     for (int64_t i = 0; i < samples; i++) {
         if (size == 1) {
             for (int64_t c = 0; c < channels; c++) {
-                sum[c] += (double)gs[c];
-                product[c] += (double)gs[c] * (double)(xs[c] - ms[c]);
+                T v = gate ? KERNEL(gated)(gs[c], xs[c], ms[c], up[c], shift[c]) : gs[c];
+                sum[c] += (double)v;
+                product[c] += (double)v * (double)(xs[c] - ms[c]);
             }
             xs += channels;
             gs += channels;
             continue;
         }
         for (int64_t c = 0; c < channels; c++, xs += size, gs += size) {
-            KERNEL(plane_sums)(size, xs, gs, ms[c], &sum[c], &product[c]);
+            KERNEL(plane_sums)(size, xs, gs, ms[c], gate != NULL, up[c], shift[c], &sum[c], &product[c]);
         }
     }
 }
 
 /* dx = g a + (x - mean) b + c */
 static void KERNEL(channel_grad)(int64_t samples, int64_t channels, int64_t size, const void *x, const void *g,
-                                 const void *mean, const void *a, const void *b, const void *c, void *dx)
+                                 const void *mean, const void *const *gate, const void *a, const void *b, const void *c,
+                                 void *dx)
 {
     const T *xs = x, *gs = g, *ms = mean, *as = a, *bs = b, *cs = c;
-    T *restrict to = dx;
+    const T *up = gate ? gate[0] : mean, *shift = gate ? gate[1] : mean;
+    T *to = dx;
     for (int64_t i = 0; i < samples; i++) {
         if (size == 1) {
-            for (int64_t k = 0; k < channels; k++) to[k] = gs[k] * as[k] + ((xs[k] - ms[k]) * bs[k] + cs[k]);
+            NO_OVERLAP
+            for (int64_t k = 0; k < channels; k++) {
+                T v = gate ? KERNEL(gated)(gs[k], xs[k], ms[k], up[k], shift[k]) : gs[k];
+                to[k] = v * as[k] + ((xs[k] - ms[k]) * bs[k] + cs[k]);
+            }
             xs += channels;
             gs += channels;
             to += channels;
             continue;
         }
         for (int64_t k = 0; k < channels; k++, xs += size, gs += size, to += size) {
-            T m = ms[k], p = as[k], q = bs[k], shift = cs[k];
-            for (int64_t j = 0; j < size; j++) to[j] = gs[j] * p + ((xs[j] - m) * q + shift);
+            T m = ms[k], p = as[k], q = bs[k], rest = cs[k], slope = up[k], start = shift[k];
+            NO_OVERLAP
+            for (int64_t j = 0; j < size; j++) {
+                T v = gate ? KERNEL(gated)(gs[j], xs[j], m, slope, start) : gs[j];
+                to[j] = v * p + ((xs[j] - m) * q + rest);
+            }
         }
     }
 }

@@ -66,6 +66,9 @@ typedef struct GradCall {
 } GradCall;
 /* True while the gradient itself is recorded for a higher order: then only ops may be used. */
 static inline bool grad_recording(const GradCall *g) { return g->ctx->recording > 0; }
+/* A dense tensor for a gradient of output [k]'s shape, borrowed from the scope: dy[k] itself where it is dense and nobody
+   reads it afterwards, so that the kernel writes where it has just read. NULL: no memory. */
+Tensor *grad_room(const GradCall *g, int k);
 
 typedef bool OpShape(OpCall *call);
 typedef bool OpRun(OpCall *call);

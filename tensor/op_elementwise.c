@@ -210,11 +210,6 @@ bool binary_run(OpCall *call)
 
 /* ---- gradients ---- */
 
-static Tensor *new_like(GradCall *g, const TensorSpec *spec)
-{
-    return scope_own(g->s, tensor_new(g->ctx, spec->dtype, spec->ndim, spec->shape));
-}
-
 static void unary_grad_body(void *arg, int64_t at, int64_t n, const void *const *in)
 {
     const Job *job = arg;
@@ -230,7 +225,7 @@ bool unary_grad(GradCall *g)
         g->dx[0] = s_sum_to(g->s, d, &g->in_spec[0]);
         return g->dx[0] != NULL;
     }
-    Tensor *d = new_like(g, spec);
+    Tensor *d = grad_room(g, 0);
     if (!d) return false;
     Job job;
     job_init(&job, row, spec->dtype, d);
@@ -279,8 +274,13 @@ bool binary_grad(GradCall *g)
     if (grad_recording(g) || g->def->saves == SAVE_NONE) return binary_grad_graph(g);
     Job job;
     Tensor *d[2] = { NULL, NULL };
+    if (g->wants[0] && g->wants[1])        /* the second one may take the place of g, the first one's last reader */
+        d[0] = scope_own(g->s, tensor_new(g->ctx, spec->dtype, spec->ndim, spec->shape));
+    else if (g->wants[0])
+        d[0] = grad_room(g, 0);
+    if (g->wants[1]) d[1] = grad_room(g, 0);
     for (int k = 0; k < 2; k++)
-        if (g->wants[k] && !(d[k] = new_like(g, spec))) return false;
+        if (g->wants[k] && !d[k]) return false;
     if (!d[0] && !d[1]) return true;
     job_init(&job, row, spec->dtype, d[0] ? d[0] : d[1]);
     for (int k = 0; k < 2; k++) job.out[k] = d[k] ? d[k]->data : NULL;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Normalisation with learned scale: layer_norm and rms_norm over the last axis, batch_norm over all axes but axis 1. Fused kernels
-   go over memory once for values and twice for gradients; while gradients are recorded the same formulas run as ops.
+/* Normalisation with learned scale: layer_norm and rms_norm over the last axis, batch_norm over all axes but axis 1, and
+   relu behind it. Fused kernels go over memory once for values and twice for gradients; while gradients are recorded the same formulas run as ops.
    Invariant: partial sums are cut by shapes only and added in order, so that threads do not change bits. */
 #include <math.h>
 #include <string.h>
 
+#include "core.h"
 #include "kernels.h"
-#include "op.h"
 #include "rows.h"
 
 #define GROUP_ELEMENTS 65536  /* elements of a group of samples */
@@ -110,8 +110,7 @@ static bool layer_norm_fused(GradCall *g, bool centre)
 {
     const TensorSpec *spec = &g->in_spec[0];
     int64_t n = spec->shape[spec->ndim - 1], rows = n ? spec_size(spec) / n : 0, groups;
-    Tensor *x = NULL, *weight = NULL, *dy = NULL, *partial = NULL;
-    Tensor *dx = scope_own(g->s, tensor_new(g->ctx, spec->dtype, spec->ndim, spec->shape));
+    Tensor *x = NULL, *weight = NULL, *dy = NULL, *partial = NULL, *dx = grad_room(g, 0);
     groups = rows > 0 ? (rows + rows_group(n) - 1) / rows_group(n) : 0;
     bool ok = dx && dense_as(g->ctx, g->in[0], spec->dtype, &x) && dense_as(g->ctx, g->in[1], spec->dtype, &weight) &&
               dense_as(g->ctx, g->dy[0], spec->dtype, &dy);
@@ -177,10 +176,13 @@ typedef struct Channels {     /* x as [samples, channels, size] */
     char *out;
     double *partial;          /* per group: two f64 per channel, one array behind the other */
     const void *mean, *a, *b, *c;
+    const void *gate[2];      /* of a relu behind: a and b of what it was given */
+    bool gated;
 } Channels;
 
 static void channels_init(Channels *job, const TensorSpec *spec)
 {
+    job->gated = false;
     job->kernels = kernels();
     job->dtype = spec->dtype;
     job->bytes = (int64_t)dtype_size(spec->dtype);
@@ -222,7 +224,7 @@ static void sums_task(void *arg, int64_t task)
     int64_t at = task * job->group * job->channels * job->size * job->bytes;
     double *to = job->partial + task * 2 * job->channels;
     job->kernels->channel_sums[job->dtype](group_samples(job, task), job->channels, job->size, job->x + at, job->g + at,
-                                           job->mean, to, to + job->channels);
+                                           job->mean, job->gated ? job->gate : NULL, to, to + job->channels);
 }
 
 static void channel_grad_task(void *arg, int64_t task)
@@ -230,7 +232,8 @@ static void channel_grad_task(void *arg, int64_t task)
     const Channels *job = arg;
     int64_t at = task * job->group * job->channels * job->size * job->bytes;
     job->kernels->channel_grad[job->dtype](group_samples(job, task), job->channels, job->size, job->x + at, job->g + at,
-                                           job->mean, job->a, job->b, job->c, job->out + at);
+                                           job->mean, job->gated ? job->gate : NULL, job->a, job->b, job->c,
+                                           job->out + at);
 }
 
 static void put(const Channels *job, void *to, int64_t at, double value)
@@ -273,6 +276,20 @@ static void merge_stats(const Channels *job, void *mean, void *var)
     }
 }
 
+/* a and b of y = (x - mean) a + b, [channels] each, in [work]: two arrays of as many doubles. */
+static void affine_coefficients(Channels *job, const Tensor *weight, const Tensor *bias, const Tensor *variance,
+                                double eps, double *work)
+{
+    double *a = work, *b = work + job->channels;
+    for (int64_t c = 0; c < job->channels; c++) {
+        double scale = 1.0 / sqrt(get(job, variance->data, c) + eps);
+        put(job, a, c, weight ? scale * get(job, weight->data, c) : scale);
+        put(job, b, c, bias ? get(job, bias->data, c) : 0.0);
+    }
+    job->a = a;
+    job->b = b;
+}
+
 bool batch_norm_run(OpCall *call)
 {
     Channels job;
@@ -291,15 +308,9 @@ bool batch_norm_run(OpCall *call)
     if (ok) {
         if (job.size == 0) job.groups = 0;
         merge_stats(&job, call->out[1]->data, call->out[2]->data);
-        double *a = job.partial, *b = job.partial + job.channels;      /* the partial results are used up */
-        for (int64_t c = 0; c < job.channels; c++) {
-            double scale = 1.0 / sqrt(get(&job, call->out[2]->data, c) + call->attr[0].num);
-            put(&job, a, c, weight ? scale * get(&job, weight->data, c) : scale);
-            put(&job, b, c, bias ? get(&job, bias->data, c) : 0.0);
-        }
         job.mean = call->out[1]->data;
-        job.a = a;
-        job.b = b;
+        /* in place of what is used up */
+        affine_coefficients(&job, weight, bias, call->out[2], call->attr[0].num, job.partial);
         ok = job.size == 0 || pool_run(call->ctx, job.groups, affine_task, &job);
     }
     scratch_release(job.partial);
@@ -343,20 +354,27 @@ static Tensor *zeros_like(GradCall *g, const TensorSpec *spec)
     return scope_own(g->s, tensor_zeros(g->ctx, spec->dtype, spec->ndim, spec->shape));
 }
 
-static bool batch_norm_fused(GradCall *g)
+/* [relu]: what arrives has passed none yet. */
+static bool batch_norm_fused(GradCall *g, bool relu)
 {
     Channels job;
     channels_init(&job, &g->in_spec[0]);
-    Tensor *x = NULL, *dy = NULL, *weight = NULL;
-    Tensor *dx = scope_own(g->s, tensor_new(g->ctx, job.dtype, g->in_spec[0].ndim, g->in_spec[0].shape));
+    Tensor *x = NULL, *dy = NULL, *weight = NULL, *bias = NULL, *dx = grad_room(g, 0);
     Tensor *from = g->dy[0] ? g->dy[0] : zeros_like(g, &g->in_spec[0]);
     TensorSpec vector = { .dtype = job.dtype, .ndim = 1, .shape = { job.channels } };
     for (int k = 1; k < 3; k++)
         if (g->wants[k] && !(g->dx[k] = zeros_like(g, &vector))) return false;
-    int64_t doubles = (job.groups * 2 + 5) * job.channels;
+    int64_t doubles = (job.groups * 2 + 7) * job.channels;
     job.partial = scratch_take(&g->ctx->error, (size_t)(doubles > 0 ? doubles : 1) * sizeof(double));
     bool ok = dx && from && job.partial && dense_as(g->ctx, g->in[0], job.dtype, &x) &&
-              dense_as(g->ctx, from, job.dtype, &dy) && dense_as(g->ctx, g->in[1], job.dtype, &weight);
+              dense_as(g->ctx, from, job.dtype, &dy) && dense_as(g->ctx, g->in[1], job.dtype, &weight) &&
+              dense_as(g->ctx, relu ? g->in[2] : NULL, job.dtype, &bias);
+    if (ok && relu) {
+        affine_coefficients(&job, weight, bias, g->out[2], g->attr[0].num, job.partial + (doubles - 2 * job.channels));
+        job.gate[0] = job.a;
+        job.gate[1] = job.b;
+        job.gated = true;
+    }
     if (ok) {
         job.x = x->data;
         job.g = dy->data;
@@ -375,6 +393,7 @@ static bool batch_norm_fused(GradCall *g)
     scope_own(g->s, x);
     scope_own(g->s, dy);
     scope_own(g->s, weight);
+    scope_own(g->s, bias);
     g->dx[0] = g->wants[0] ? dx : NULL;
     for (int k = 1; ok && k < 3; k++)
         if (g->wants[k]) g->dx[k] = s_cast(g->s, g->dx[k], g->in_spec[k].dtype);
@@ -424,7 +443,155 @@ static bool batch_norm_graph(GradCall *g)
     return g->ctx->error.kind == ERROR_NONE;
 }
 
-bool batch_norm_grad(GradCall *g) { return grad_recording(g) ? batch_norm_graph(g) : batch_norm_fused(g); }
+bool batch_norm_grad(GradCall *g) { return grad_recording(g) ? batch_norm_graph(g) : batch_norm_fused(g, false); }
+
+/* ---- batch norm and relu behind it: x is kept, neither's result ---- */
+
+typedef struct NormRelu {
+    GradHook hook;
+    TensorSpec in_spec[3], out_spec[3];
+    Tensor *in[3], *out[3];   /* x, weight, bias; nothing, mean, variance */
+    Attr eps;
+} NormRelu;
+
+static void norm_relu_release(GradHook *hook)
+{
+    NormRelu *rule = (NormRelu *)hook;
+    for (int i = 0; i < 3; i++) {
+        tensor_release(rule->in[i]);
+        tensor_release(rule->out[i]);
+    }
+    block_give(rule, sizeof *rule);
+}
+
+static void affine_relu_task(void *arg, int64_t task)
+{
+    const Channels *job = arg;
+    int64_t sample = job->channels * job->size;
+    char *to = job->out + task * job->group * sample * job->bytes;
+    affine_task(arg, task);
+    job->kernels->unary[UNARY_relu][job->dtype](group_samples(job, task) * sample, to, to);
+}
+
+static Tensor *norm_relu_remake(GradHook *hook, TensorContext *ctx)
+{
+    NormRelu *rule = (NormRelu *)hook;
+    Channels job;
+    channels_init(&job, &rule->in_spec[0]);
+    Tensor *x = NULL, *weight = NULL, *bias = NULL;
+    Tensor *y = tensor_new(ctx, job.dtype, rule->in_spec[0].ndim, rule->in_spec[0].shape);
+    double *work = scratch_take(&ctx->error, (size_t)(2 * job.channels + 1) * sizeof(double));
+    bool ok = y && work && dense_as(ctx, rule->in[0], job.dtype, &x) &&
+              dense_as(ctx, rule->in[1], job.dtype, &weight) && dense_as(ctx, rule->in[2], job.dtype, &bias);
+    if (ok) {
+        affine_coefficients(&job, weight, bias, rule->out[2], rule->eps.num, work);
+        job.x = x->data;
+        job.out = y->data;
+        job.mean = rule->out[1]->data;
+        ok = job.size == 0 || pool_run(ctx, job.groups, affine_relu_task, &job);
+    }
+    scratch_release(work);
+    tensor_release(x);
+    tensor_release(weight);
+    tensor_release(bias);
+    if (!ok) tensor_slot(&y, NULL);
+    return y;
+}
+
+/* As ops, through relu first. */
+static bool norm_relu_graph(GradCall *g, NormRelu *rule)
+{
+    Tensor *y = scope_own(g->s, norm_relu_remake(&rule->hook, g->ctx)), *zero = s_const(g->s, 0.0);
+    Tensor *dy[3] = { s_where(g->s, s_binary(g->s, OP_gt, y, zero), g->dy[0], zero), NULL, NULL };
+    g->dy = dy;
+    return dy[0] && batch_norm_graph(g);
+}
+
+static bool norm_relu_gradient(GradHook *hook, TensorContext *ctx, Tensor *const *dy, const bool *wants, Tensor **dx)
+{
+    NormRelu *rule = (NormRelu *)hook;
+    Scope scope;
+    scope_init(&scope, ctx);
+    GradCall g = { .ctx = ctx, .s = &scope, .def = op_def(OP_batch_norm), .n_in = 3, .n_out = 3, .in = rule->in,
+                   .out = rule->out, .in_spec = rule->in_spec, .out_spec = rule->out_spec, .attr = &rule->eps,
+                   .dy = (Tensor *const[]){ dy[0], NULL, NULL }, .wants = wants, .dx = dx };
+    if (ctx->watch) ctx->watch->begin(ctx->watch, hook->name);
+    bool fine = grad_recording(&g) ? norm_relu_graph(&g, rule) : batch_norm_fused(&g, true);
+    if (ctx->watch) ctx->watch->end(ctx->watch);
+    for (int i = 0; i < 3; i++) dx[i] = fine ? tensor_retain(dx[i]) : NULL;      /* the scope's until here */
+    scope_clear(&scope);
+    return fine;
+}
+
+/* While an enclosing level records, mean and variance are results of batch norm's own node, which leads to x. */
+static Tensor *kept_output(TensorContext *ctx, const GradCall *g, GradNode *node, int i)
+{
+    const Tensor *from = g->out[i];
+    Tensor *kept = tensor_view(ctx, from, from->ndim, from->shape, from->stride, 0);
+    if (kept && ctx->recording > 1) {
+        kept->node = node;
+        kept->node_out = i;
+        grad_node_retain(node);
+    }
+    return kept;
+}
+
+static NormRelu *norm_relu_new(TensorContext *ctx, const GradCall *g, GradNode *node)
+{
+    NormRelu *rule = block_take(sizeof *rule);
+    if (!rule) {
+        error_set(&ctx->error, ERROR_memory, "", "no memory is left to record gradients");
+        return NULL;
+    }
+    *rule = (NormRelu){ .hook = { "fused batch_norm relu", norm_relu_gradient, norm_relu_release, norm_relu_remake },
+                        .eps = g->attr[0] };
+    for (int i = 0; i < 3; i++) {
+        rule->in[i] = tensor_retain(g->in[i]);
+        rule->in_spec[i] = g->in_spec[i];
+        rule->out_spec[i] = g->out_spec[i];
+        rule->out[i] = i == 0 ? NULL : kept_output(ctx, g, node, i);
+    }
+    if (rule->out[1] && rule->out[2]) return rule;
+    norm_relu_release(&rule->hook);
+    return NULL;
+}
+
+typedef struct InPlace { const Kernels *kernels; char *data; int64_t n; Dtype dtype; } InPlace;
+#define IN_PLACE_CHUNK 32768
+
+static void relu_task(void *arg, int64_t task)
+{
+    const InPlace *job = arg;
+    int64_t at = task * IN_PLACE_CHUNK, n = job->n - at < IN_PLACE_CHUNK ? job->n - at : IN_PLACE_CHUNK;
+    char *data = job->data + at * (int64_t)dtype_size(job->dtype);
+    job->kernels->unary[UNARY_relu][job->dtype](n, data, data);
+}
+
+/* A result that batch norm alone made and [y] alone shows. */
+static bool can_take_relu(const TensorContext *ctx, const Tensor *y, GradCall *g)
+{
+    return y->node && y->node_out == 0 && !y->meta && !ctx->meta && y->storage && y->storage->refs == 1 &&
+           tensor_is_contiguous(y) && grad_node_kept(y->node, op_def(OP_batch_norm), g) &&
+           y->dtype == g->in_spec[0].dtype;
+}
+
+bool batch_norm_relu(TensorContext *ctx, Tensor *y, Tensor **out)
+{
+    GradCall g;
+    *out = NULL;
+    if (!can_take_relu(ctx, y, &g)) return false;
+    if (ctx->watch) ctx->watch->begin(ctx->watch, "fused batch_norm relu");
+    InPlace job = { kernels(), y->data, tensor_size(y), (Dtype)y->dtype };
+    NormRelu *rule = norm_relu_new(ctx, &g, y->node);
+    Tensor *in[3] = { g.in[0], g.in[1], g.in[2] };
+    bool fine = rule && pool_run(ctx, (job.n + IN_PLACE_CHUNK - 1) / IN_PLACE_CHUNK, relu_task, &job);
+    if (rule && !fine) norm_relu_release(&rule->hook);
+    if (fine) *out = tensor_view(ctx, y, y->ndim, y->shape, y->stride, 0);
+    if (fine && !*out) norm_relu_release(&rule->hook);
+    if (*out && !grad_hook_take(ctx, &rule->hook, 3, in, 1, out)) tensor_slot(out, NULL);
+    if (ctx->watch) ctx->watch->end(ctx->watch);
+    return *out != NULL;
+}
 
 /* ---- batch norm by given statistics ---- */
 

@@ -86,7 +86,7 @@ static Tensor *fused_grad(GradCall *g, RowsGradKernel *kernel)
 {
     int axis = grad_axis(g);
     const TensorSpec *spec = &g->out_spec[0];
-    Tensor *dx = scope_own(g->s, tensor_new(g->ctx, spec->dtype, spec->ndim, spec->shape));
+    Tensor *dx = grad_room(g, 0);
     if (!dx || spec_size(spec) == 0) return dx;
     Tensor *y = scope_own(g->s, rows_along(g->ctx, g->out[0], axis));
     Tensor *dy = scope_own(g->s, rows_along(g->ctx, g->dy[0], axis));

@@ -248,3 +248,14 @@ Tensor *s_where(Scope *s, Tensor *condition, Tensor *a, Tensor *b)
     Tensor *in[3] = {condition, a, b};
     return condition && a && b ? s_op(s, OP_where, 3, in, NULL, 0) : NULL;
 }
+
+/* ---- results of gradients ---- */
+
+Tensor *grad_room(const GradCall *g, int k)
+{
+    const TensorSpec *spec = &g->out_spec[k];
+    Tensor *dy = g->dy[k];
+    if (dy && !grad_recording(g) && dy->dtype == spec->dtype && tensor_is_unshared(dy) && tensor_is_contiguous(dy))
+        return scope_own(g->s, tensor_retain(dy));
+    return scope_own(g->s, tensor_new(g->ctx, spec->dtype, spec->ndim, spec->shape));
+}

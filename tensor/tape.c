@@ -22,6 +22,7 @@ struct GradNode {
     uint8_t n_out, n_attr;
     int32_t place;            /* where it was recorded, as context->watch said */
     bool narrow;              /* the context's when it was recorded: its gradient's products are alike */
+    uint32_t remade;          /* bit i: saved input i is made again by the hook of the node that edge i leads to */
     bool spent;               /* backward has used it up */
     bool reaches;             /* in this pass: leads to a leaf */
     bool asked;               /* in this pass: is one of the leaves */
@@ -182,6 +183,16 @@ static bool saves_input(const OpDef *def, int i)
     return (def->saves & SAVE_IN(i < 7 ? i : 7)) != 0;
 }
 
+/* From here keeping a result costs more than making it again. */
+#define REMAKE_FROM 65536     /* elements */
+
+static bool can_remake(const GradNode *node, int i, const Tensor *x)
+{
+    const GradNode *maker = node->edge[i].node;
+    return node->n_in <= OP_MAX_IN && maker && maker == x->node && maker->hook && maker->hook->remake && !x->meta &&
+           tensor_size(x) >= REMAKE_FROM && tensor_is_contiguous(x);
+}
+
 static bool fill_inputs(GradNode *node, const OpCall *call)
 {
     for (int i = 0; i < call->n_in; i++) {
@@ -193,7 +204,9 @@ static bool fill_inputs(GradNode *node, const OpCall *call)
         spec_of(x, &node->in_spec[i]);
         if (!set_edge(call->ctx, node, i, x))
             return false;
-        if (saves_input(call->def, i))
+        if (saves_input(call->def, i) && can_remake(node, i, x))
+            node->remade |= 1u << i;
+        else if (saves_input(call->def, i))
             node->in[i] = tensor_retain(x);
     }
     return true;
@@ -660,6 +673,11 @@ static bool no_gradient(Pass *pass, const GradNode *node)
     return false;
 }
 
+static bool used_up(Pass *pass, const GradNode *node)
+{
+    return error_set(&pass->ctx->error, ERROR_gradient, node->def->name, "its record was used by an earlier gradient");
+}
+
 /* The saved outputs as the gradient rule reads them: part of the record when a higher order may ask. */
 static bool lend_outputs(Pass *pass, GradNode *node, Scope *s, Tensor **out)
 {
@@ -673,9 +691,31 @@ static bool lend_outputs(Pass *pass, GradNode *node, Scope *s, Tensor **out)
     return true;
 }
 
+/* The saved inputs as the rule reads them, those that were not kept made again. */
+static Tensor *const *lend_inputs(Pass *pass, GradNode *node, Scope *s, Tensor **room)
+{
+    if (!node->remade)
+        return node->in;
+    for (int i = 0; i < node->n_in; i++) {
+        GradNode *maker = node->edge[i].node;
+        room[i] = node->in[i];
+        if (!(node->remade >> i & 1))
+            continue;
+        if (!maker->hook) {
+            used_up(pass, node);
+            return NULL;
+        }
+        Tensor *made = scope_own(s, maker->hook->remake(maker->hook, pass->ctx));
+        room[i] = made && pass->keep ? scope_own(s, alias_of(pass->ctx, made, maker, node->edge[i].out)) : made;
+        if (!room[i])
+            return NULL;
+    }
+    return room;
+}
+
 static bool call_rule(Pass *pass, GradNode *node, bool *wants, Tensor **dx)
 {
-    Tensor *out[OP_MAX_OUT];
+    Tensor *out[OP_MAX_OUT], *room[OP_MAX_IN];
     Scope s;
     scope_init(&s, pass->ctx);
     for (int i = 0; i < node->n_in; i++) {
@@ -683,10 +723,11 @@ static bool call_rule(Pass *pass, GradNode *node, bool *wants, Tensor **dx)
         wants[i] = to && to->pass == pass->number && to->reaches;
         dx[i] = NULL;
     }
-    GradCall g = {.ctx = pass->ctx, .s = &s, .def = node->def, .n_in = node->n_in, .n_out = node->n_out, .in = node->in,
+    Tensor *const *in = lend_inputs(pass, node, &s, room);
+    GradCall g = {.ctx = pass->ctx, .s = &s, .def = node->def, .n_in = node->n_in, .n_out = node->n_out, .in = in,
                   .out = out, .in_spec = node->in_spec, .out_spec = node->out_spec, .attr = node->attr,
                   .dy = node->grad, .wants = wants, .dx = dx};
-    bool done = lend_outputs(pass, node, &s, out) && node->def->grad(&g) && pass->ctx->error.kind == ERROR_NONE &&
+    bool done = in && lend_outputs(pass, node, &s, out) && node->def->grad(&g) && pass->ctx->error.kind == ERROR_NONE &&
                 pass_on(pass, node, wants, dx);
     scope_clear(&s);
     if (!done)
@@ -707,11 +748,23 @@ static bool call_hook(Pass *pass, GradNode *node, bool *wants, Tensor **dx)
     return done || error_set(&pass->ctx->error, ERROR_internal, "with_grad", "its gradient failed without saying why");
 }
 
+/* A rule may write over what arrived, unless somebody else holds it: who asked for it does. */
+static void hold_asked(const GradNode *node, bool hold)
+{
+    for (int i = 0; node->asked && i < node->n_out; i++)
+        if (hold)
+            tensor_retain(node->grad[i]);
+        else
+            tensor_release(node->grad[i]);
+}
+
 static bool any_rule(Pass *pass, GradNode *node, bool *wants, Tensor **dx)
 {
     bool narrow = pass->ctx->narrow;
     pass->ctx->narrow = node->narrow;
+    hold_asked(node, true);
     bool done = node->hook ? call_hook(pass, node, wants, dx) : call_rule(pass, node, wants, dx);
+    hold_asked(node, false);
     pass->ctx->narrow = narrow;
     return done;
 }
@@ -826,10 +879,8 @@ static bool differentiate(Pass *pass, GradNode *node)
         bool on = edge->node && edge->node->pass == pass->number && edge->node->reaches;
         return !on || accumulate(pass, edge->node, edge->out, node->grad[0]);
     }
-    if (node->spent) {
-        error_set(&pass->ctx->error, ERROR_gradient, node->def->name, "its record was used by an earlier gradient");
-        return false;
-    }
+    if (node->spent)
+        return used_up(pass, node);
     if (node->def->mode == MODE_NOGRAD)
         return no_gradient(pass, node);
     if (add_part(pass, node))
@@ -997,6 +1048,15 @@ bool grad_backward(TensorContext *context, int n_outputs, Tensor *const *outputs
 }
 
 /* ---- looking ---- */
+
+bool grad_node_kept(const GradNode *node, const OpDef *def, GradCall *g)
+{
+    if (node->def != def || node->spent || node->remade)
+        return false;
+    *g = (GradCall){.def = def, .n_in = node->n_in, .n_out = node->n_out, .in = node->in, .out = node->out,
+                    .in_spec = node->in_spec, .out_spec = node->out_spec, .attr = node->attr};
+    return true;
+}
 
 static void spec_name(const TensorSpec *spec, char *buffer, size_t size)
 {

@@ -78,6 +78,7 @@ typedef struct TensorContext {
                                  result's shape depends on values fails with ERROR_internal */
     bool narrow;              /* products of f32 matrices round their inputs to bf16 and sum in f32 */
     bool defer;               /* the next op_call_fused may put off its result */
+    Tensor *dying;            /* an input of the next op_call_fused that nobody reads behind it; NULL: none is known */
     const atomic_uint *asked; /* of FLAG_…; long kernels look at it by tensor_stopped. May be NULL */
     void (*serve)(void *owner);   /* what FLAG_REQUEST asks for; on other threads it does nothing. May be NULL */
     void *owner;
@@ -214,9 +215,10 @@ const char *op_example(const OpDef *def);    /* "softmax([0., 0.], -1)  # 0.5 0.
 bool op_call(TensorContext *context, const OpDef *def, int n_in, Tensor *const *in, const Attr *attr, Tensor **out,
              int *n_out);
 
-/* The same for inputs that may have been put off. If context->defer, which it clears, the result of an elementwise op may
-   be put off itself: it has a shape and a dtype, and its data are made together with those of the op that takes it, in
-   one pass. Only for a result that nothing but op_call_fused, tensor_settle and tensor_release will see. */
+/* The same for inputs that may have been put off. Clears context->defer and context->dying. With defer, the result of an
+   elementwise op may be put off itself: it has a shape and a dtype, and its data are made together with those of the op
+   that takes it, in one pass. Only for a result that nothing but op_call_fused, tensor_settle and tensor_release will
+   see. */
 bool op_call_fused(TensorContext *context, const OpDef *def, int n_in, Tensor *const *in, const Attr *attr,
                    Tensor **out, int *n_out);
 bool tensor_settle(TensorContext *context, Tensor *tensor);      /* makes the data of a result that was put off */
@@ -265,6 +267,9 @@ typedef struct GradHook {
     const char *name;         /* for errors */
     bool (*gradient)(struct GradHook *hook, TensorContext *context, Tensor *const *dy, const bool *wants, Tensor **dx);
     void (*release)(struct GradHook *hook);
+    /* Makes the one output again, bit by bit, for those that would have to keep it for their gradients: the hook has what
+       that takes anyway. NULL: they keep it. */
+    Tensor *(*remake)(struct GradHook *hook, TensorContext *context);
 } GradHook;
 /* Makes the outputs, finished values without a record, depend on the inputs by that hook, which it takes in any case. */
 bool grad_hook_take(TensorContext *context, GradHook *hook, int n_in, Tensor *const *in, int n_out, Tensor **out);

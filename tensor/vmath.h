@@ -196,11 +196,11 @@ static inline float vf_erf(float x)
 }
 
 /* GELU's two functions, odd about 1/2: the normal distribution function, and that plus x times its density. Each is 1/2
-   plus |c| p(c^2) with x's sign, c = x up to where it is flat in f32. The polynomials of degree 14 and 17 in t = 2 (c / flat)^2 - 1
-   were fitted to the least largest error (Lawson's iteration on Chebyshev polynomials), which is 3e-8 and 5e-8 (the
-   first one to 1/2 (1 + 8e-8) at the end, so that rounding cannot fall short of 1/2 there), and are summed by pairs, so that no
-   long chain of sums has to be waited for. Bounds are compared as integers, in which the order
-   of floats that are not negative is the same: compilers find a minimum there, and none among floats that may be NaN. */
+   plus |c| p(c^2) with x's sign, c = x up to where it is flat in f32. The polynomials of degree 14 and 17 in
+   t = 2 (c / flat)^2 - 1 were fitted to the least largest error (Lawson's iteration on Chebyshev polynomials), 3e-8 and
+   5e-8: the first one to 1/2 (1 + 8e-8) at its end, so that rounding cannot fall short of 1/2 there. They are summed by
+   pairs, so that no long chain of sums has to be waited for. Bounds are compared as integers, in which the order of floats
+   that are not negative is the same: compilers find a minimum there, and none among floats that may be NaN. */
 static inline int32_t vf_least(int32_t a, int32_t b) { return a < b ? a : b; }
 #define VF_MAGNITUDE 0x7fffffff
 #define VF_SIGN (-VF_MAGNITUDE - 1)
