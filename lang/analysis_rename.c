@@ -40,8 +40,11 @@ static char *refuses_kind(const Symbol *symbol, const char *name)
         return say("%s is a module of the library", name);
     if (symbol->unit && symbol->unit->library)
         return say("%s belongs to the library", name);
-    if (symbol->kind == SYMBOL_METHOD && !strcmp(name, "forward"))
-        return say("forward is what a call of the object calls");
+    static const struct { const char *name, *why; } known[] = {      /* methods that the language itself calls */
+        {"forward", "a call of the object calls"}, {"next", "makes the object a stream"}, {"show", "displays the object"}};
+    for (size_t i = 0; symbol->kind == SYMBOL_METHOD && i < sizeof known / sizeof *known; i++)
+        if (!strcmp(name, known[i].name))
+            return say("%s is what %s", name, known[i].why);
     if (symbol->kind == SYMBOL_FILE || symbol->fixed)
         return say("the name comes from the file's path: write use \"…\" as name");
     return NULL;
@@ -63,6 +66,12 @@ char *analysis_refuses(Analysis *a, int i)
         return why;
     if (unit_lost(a->unit, wanted->name))
         return say("%s also stands in text that does not parse: mend that first", wanted->name);
+    for (int k = symbol->scope == 0 ? a->names.scope[0].first : -1; k >= 0; k = a->names.symbol[k].next)
+        if (k != wanted->symbol && a->names.symbol[k].name == symbol->name)
+            return say("%s is a variable and a function: which one is meant, the run decides", wanted->name);
+    const Symbol *owner = symbol->kind == SYMBOL_PARAMETER && symbol->owner >= 0 ? &a->names.symbol[symbol->owner] : NULL;
+    if (owner && owner->spread)
+        return say("line %u: what is spread there may name %s", line_of(a->unit, owner->spread - 1), wanted->name);
     for (int k = 0; k < a->names.n_mentions; k++) {
         const Mentioned *mention = &a->names.mention[k];
         bool same = mention->symbol == wanted->symbol;

@@ -634,6 +634,28 @@ static void walk_callee(Walker *w, Node *callee)
     }
 }
 
+/* f(..{a: 1}) names an argument as a map's key. */
+static void mention_spread(Walker *w, const Node *spread, int called)
+{
+    Names *names = w->names;
+    const Node *child = spread->unary.child;
+    const Fact *fact = check_noted(names->c, child);
+    for (int i = 0; child->kind == NODE_MAP && i < child->list.count; i++) {
+        const Node *entry = child->list.at[i], *key = entry->kind == NODE_ENTRY ? entry->binary.left : NULL;
+        if (!key || key->kind != NODE_STRING)
+            continue;
+        const char *name = arena_name(names->unit->parse->arena, key->string.text, key->string.length);
+        uint32_t quote = key->span.end - key->span.start > key->string.length ? 1 : 0;
+        Span span = {key->span.start + quote, key->span.start + quote + key->string.length};
+        Mentioned *mention = add_mention(names, span, name, -1);
+        if (mention)
+            mention->loose = true;
+    }
+    bool open = child->kind != NODE_MAP && child->kind != NODE_LIST && (!fact || fact->kind == FACT_MAP);
+    if (called >= 0 && open)
+        names->symbol[called].spread = spread->span.start + 1;
+}
+
 /* The names of arguments are those of the parameters of what is called. */
 static void walk_arguments(Walker *w, const Node *call)
 {
@@ -662,6 +684,8 @@ static void walk_arguments(Walker *w, const Node *call)
             }
         }
         walk(argument->value, w);
+        if (argument->value->kind == NODE_SPREAD)
+            mention_spread(w, argument->value, called);
     }
 }
 

@@ -25,6 +25,7 @@ typedef struct Symbol {
     const char *doc;
     const void *noted;        /* whose fact is its own */
     bool fixed;               /* its name is made of something else */
+    uint32_t spread;          /* of a function: 1 + where a call spreads what may name any argument; 0: none does */
 } Symbol;
 
 typedef enum ScopeKind { SCOPE_MODULE, SCOPE_FUNCTION, SCOPE_MODEL, SCOPE_BLOCK } ScopeKind;

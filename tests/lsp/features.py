@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Every feature of the language server, over the real process. `features WORD…` runs the tests whose names contain one."""
 import os
+import random
 import re
+import subprocess
 import sys
 import tempfile
 
-from harness import Client, Refused, apply, done, ok, place, same, span
+from harness import TESSERA, Client, Refused, apply, done, ok, place, same, span
 
 FOLDER = os.path.realpath(tempfile.mkdtemp(prefix="tessera-lsp-"))
 os.environ["XDG_CACHE_HOME"] = os.path.join(FOLDER, "cache")
@@ -360,8 +362,59 @@ def test_rename():
     _, uri = opened(text, "hide.tsr", client)
     refusal = client.refused("textDocument/rename", textDocument={"uri": uri}, position={"line": 2, "character": 4}, newName="x")
     ok("is taken" in getattr(refusal, "message", ""), "a local does not hide what it reads", refusal)
-    text = "x = (1\nprint(y)\ny = 2\n"
-    _, uri = opened(text, "broken.tsr", client)
+    text = "fn loss(x) = x + 1\nloss = loss(1)\nmodel C() {\n    fn next() = done\n}\n"
+    _, uri = opened(text, "both.tsr", client)
+    for word, says in (("loss", "a variable and a function"), ("next", "stream")):
+        line, character = where(text, word)
+        refusal = client.refused("textDocument/rename", textDocument={"uri": uri}, position={"line": line, "character": character},
+                                 newName="other")
+        ok(says in getattr(refusal, "message", ""), f"{word}: {says}", refusal)
+    for call in ("f(..{first: 4})", "options = load(path)\nf(..options)"):
+        text = "fn f(first, second=1) = first\nfn more(path) {\n    " + call.replace("\n", "\n    ") + "\n}\n"
+        _, uri = opened(text, "spread.tsr", client)
+        refusal = client.refused("textDocument/rename", textDocument={"uri": uri}, position={"line": 0, "character": 5}, newName="a")
+        ok("line" in getattr(refusal, "message", ""), f"no parameter that may be spread: {call}", refusal)
+    same(client.close(), 0, "fine at the end")
+
+
+def declared(client, uri):
+    """Where names are declared that could be renamed, as line, column, length."""
+    data = client.request("textDocument/semanticTokens/full", textDocument={"uri": uri})["data"]
+    line = column = 0
+    for i in range(0, len(data), 5):
+        down, right, length, kind, modifiers = data[i:i + 5]
+        line, column = line + down, right if down else column + right
+        if modifiers & 1 and 1 <= kind <= 7:
+            yield line, column, length
+
+
+def test_rename_meaning():
+    """Programs print the same when a name in them is another, wherever a rename is not refused."""
+    folder = os.path.join(os.environ.get("SRCDIR", "."), "tests", "lang")
+    chance, client, renamed = random.Random(3), session(), 0
+
+    def printed(text):
+        with open(os.path.join(FOLDER, "program.tsr"), "w", newline="") as file:
+            file.write(text)
+        run = subprocess.run([TESSERA, "run", os.path.join(FOLDER, "program.tsr")], capture_output=True, text=True, cwd=FOLDER)
+        return run.returncode, run.stdout
+
+    for name in chance.sample(sorted(f for f in os.listdir(folder) if f.endswith(".tsr")), 12):
+        with open(os.path.join(folder, name), newline="") as file:
+            text = file.read()
+        uri, before = "file://" + os.path.join(folder, name), printed(text)
+        client.open(uri, text)
+        places = list(declared(client, uri)) if before[0] == 0 and 'use "' not in text else []
+        for line, column, length in chance.sample(places, min(3, len(places))):
+            old = text.split("\n")[line].encode("utf-16-le")[2 * column:2 * (column + length)].decode("utf-16-le")
+            try:
+                edits = client.at("rename", uri, line, column, newName="renamed_thing")["changes"].get(uri, [])
+            except Refused:
+                continue
+            if old not in before[1]:     # else it prints its own names
+                renamed += 1
+                same(printed(apply(text, edits)), before, f"{name}: another name for {old}")
+    ok(renamed > 5, "some could be renamed", renamed)
     same(client.close(), 0, "fine at the end")
 
 
