@@ -554,7 +554,7 @@ static bool draw_svg(const DrawMark *marks, int count, double width, double heig
     bool inside = false, image = false;
     for (int i = 0; i < count; i++)
         image = image || marks[i].kind == DRAW_IMAGE;
-    put(&b, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\"%s",
+    put(&b, "<svg xmlns=\"http://www.w3.org/2000/svg\"%s",
         image ? " xmlns:xlink=\"http://www.w3.org/1999/xlink\"" : "");
     put(&b, " width=\"%g\" height=\"%g\" viewBox=\"0 0 %g %g\"", width, height, width, height);
     put(&b, " font-family=\"DejaVu Sans,Verdana,sans-serif\" font-size=\"11\">\n");
