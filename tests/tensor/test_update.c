@@ -263,12 +263,12 @@ static void test_errors(void)
 }
 
 /* An interrupt after [left] looks that the op takes at the flags: while it copies gradients that lie transposed. */
-static struct { atomic_uint asked; int left; } caller;
+static struct { atomic_uint asked; atomic_int left; } caller;
 
 static void look(void *owner)
 {
     (void)owner;
-    if (--caller.left == 0) atomic_store(&caller.asked, FLAG_REQUEST | FLAG_INTERRUPT);
+    if (atomic_fetch_sub(&caller.left, 1) == 1) atomic_store(&caller.asked, FLAG_REQUEST | FLAG_INTERRUPT);
 }
 
 static void test_interrupts(OpId rule)
@@ -286,7 +286,7 @@ static void test_interrupts(OpId rule)
         copy_sets(set, before);
         for (int i = 3; i < 5; i++) tensor_slot(&set[i].g, tensor_retain(before[i].g));
         fill_updates(updates, set, rule, true);
-        caller.left = n;
+        atomic_store(&caller.left, n);
         atomic_store(&caller.asked, n == 0 ? FLAG_REQUEST | FLAG_INTERRUPT : FLAG_REQUEST);
         ctx.asked = &caller.asked;
         ctx.serve = look;
