@@ -4,10 +4,9 @@ import os
 import random
 import re
 import subprocess
-import sys
 import tempfile
 
-from harness import TESSERA, Client, Refused, apply, done, ok, place, same, span
+from harness import TESSERA, Client, Refused, apply, ok, place, run_tests, same, span
 
 FOLDER = os.path.realpath(tempfile.mkdtemp(prefix="tessera-lsp-"))
 os.environ["XDG_CACHE_HOME"] = os.path.join(FOLDER, "cache")
@@ -621,9 +620,4 @@ def test_cancel():
 
 
 if __name__ == "__main__":
-    wanted = sys.argv[1:]
-    for name, test in list(globals().items()):
-        if name.startswith("test_") and (not wanted or any(word in name for word in wanted)):
-            print(f"# {name[5:]}", flush=True)
-            test()
-    done()
+    run_tests(globals())

@@ -36,6 +36,16 @@ def done():
     sys.exit(1 if failed else 0)
 
 
+def run_tests(names):
+    """The functions test_… among a file's names, or those that the command line's words are part of."""
+    wanted = sys.argv[1:]
+    for name, test in list(names.items()):
+        if name.startswith("test_") and (not wanted or any(word in name for word in wanted)):
+            print(f"# {name[5:]}", flush=True)
+            test()
+    done()
+
+
 class Refused(Exception):
     def __init__(self, error):
         super().__init__(f"{error.get('code')}: {error.get('message')}")

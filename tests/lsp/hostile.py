@@ -5,9 +5,8 @@ import json
 import os
 import random
 import re
-import sys
 
-from harness import Client, Refused, done, ok, same
+from harness import Client, Refused, ok, run_tests, same
 
 SOURCE = '''## doc
 fn f(x: [n, d], k=2) -> [n, d] {
@@ -165,9 +164,4 @@ def test_many():
 
 
 if __name__ == "__main__":
-    wanted = sys.argv[1:]
-    for name, test in list(globals().items()):
-        if name.startswith("test_") and (not wanted or any(word in name for word in wanted)):
-            print(f"# {name[5:]}", flush=True)
-            test()
-    done()
+    run_tests(globals())

@@ -1,38 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The prompt as a user meets it: drives $TESSERA over a pseudo-terminal, types, and looks for what must appear. */
-#include <pty.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "talk.h"
-
-static bool start(const char *program, char *const *arguments)
-{
-    struct winsize size = {.ws_row = 24, .ws_col = 80};
-    n_seen = looked = 0;
-    child = forkpty(&terminal, NULL, NULL, &size);
-    if (child == 0) {
-        setenv("TERM", "xterm", 1);
-        setenv("LC_ALL", "C.UTF-8", 1);
-        setenv("NO_COLOR", "1", 1);
-        execv(program, arguments);
-        _exit(127);
-    }
-    return child > 0;
-}
-
-static void expect(const char *keys, const char *text, const char *name)
-{
-    if (keys) type(keys);
-    size_t before = looked;
-    if (!tap_ok(wait_for(text, 20), "%s", name)) tap_note("no \"%s\" in: %s", text, seen + before);
-}
+#include "prompted.h"
 
 static void test_prompt(const char *program)
 {
     char *arguments[] = {"tessera", NULL};
-    if (!tap_ok(start(program, arguments), "starts on a terminal")) return;
+    if (!tap_ok(start(program, arguments, NULL, 24, 80), "starts on a terminal")) return;
     expect(NULL, "> ", "a prompt appears");
     expect("40 + 2\r", "42\r\n", "a value is shown");
     expect(NULL, "> ", "the prompt is back");
@@ -76,7 +53,7 @@ static void test_script(const char *program, const char *folder)
         return;
     }
     char *arguments[] = {"tessera", "run", "--prompt", path, NULL};
-    if (!tap_ok(start(program, arguments), "a script with --prompt")) return;
+    if (!tap_ok(start(program, arguments, NULL, 24, 80), "a script with --prompt")) return;
     expect(NULL, "work 40/40", "progress is drawn on a terminal");
     expect(NULL, "over", "the script runs");
     expect(NULL, "> ", "a prompt follows");

@@ -1,37 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The debugger as a user of the prompt meets it, over a pseudo-terminal: :debug, :break and what is typed while something
    is stopped, wrong input among it, Ctrl-C in every state, and `tessera debug`. */
-#include <pty.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "talk.h"
+#include "prompted.h"
 
 static const char *program;
 static char folder[] = "/tmp/tessera-stops-XXXXXX";
-
-static bool start(char *const *arguments)
-{
-    struct winsize size = {.ws_row = 40, .ws_col = 100};
-    n_seen = looked = 0;
-    child = forkpty(&terminal, NULL, NULL, &size);
-    if (child == 0) {
-        setenv("TERM", "xterm", 1);
-        setenv("LC_ALL", "C.UTF-8", 1);
-        setenv("NO_COLOR", "1", 1);
-        if (chdir(folder) == 0) execv(program, arguments);
-        _exit(127);
-    }
-    return child > 0;
-}
-
-static void expect(const char *keys, const char *text, const char *name)
-{
-    if (keys) type(keys);
-    size_t before = looked;
-    if (!tap_ok(wait_for(text, 20), "%s", name)) tap_note("no \"%s\" in: %s", text, seen + before);
-}
 
 static bool write_script(void)
 {
@@ -44,7 +21,7 @@ static bool write_script(void)
 static void test_steps(void)
 {
     char *arguments[] = {"tessera", "--no-init", NULL};
-    if (!tap_ok(start(arguments), "a prompt")) return;
+    if (!tap_ok(start(program, arguments, folder, 40, 100), "a prompt")) return;
     expect(":load train.tsr\r", "done", "a file is loaded");
     expect(":debug loss(5.0)\r", "entry: loss at train.tsr:4", ":debug stops at the first statement");
     expect(NULL, "->    4 |   d = w - 3.0", "with the lines around it");
@@ -87,7 +64,7 @@ static void test_steps(void)
 static void test_breaks(void)
 {
     char *arguments[] = {"tessera", "--no-init", NULL};
-    if (!tap_ok(start(arguments), "a prompt")) return;
+    if (!tap_ok(start(program, arguments, folder, 40, 100), "a prompt")) return;
     expect(":break nowhere:3\r", "nowhere is no file, and no code of that name has run", "a file that is not there");
     expect(":break train.tsr:99\r", "there is no statement at or after line 99", "a line behind the end");
     expect(":break train.tsr:4 if (\r", "is no expression", "a condition that cannot be read");
@@ -142,18 +119,18 @@ static void test_breaks(void)
 static void test_program(void)
 {
     char *arguments[] = {"tessera", "debug", "train.tsr", "--n", "2", NULL};
-    if (!tap_ok(start(arguments), "tessera debug")) return;
+    if (!tap_ok(start(program, arguments, folder, 40, 100), "tessera debug")) return;
     expect(NULL, "entry: train.tsr:1", "stops at the first statement");
     expect(":break loss\r", "breakpoint 1  loss", "a function that is declared later");
     expect(":c\r", "breakpoint 1: loss at train.tsr:4", "is stopped in");
     expect("n\r", "2", "the script's option holds");
     expect("exit(5)\r", "", "exit() leaves");
     tap_ok(finish() == 5, "with its status");
-    if (!tap_ok(start(arguments), "tessera debug")) return;
+    if (!tap_ok(start(program, arguments, folder, 40, 100), "tessera debug")) return;
     expect(NULL, "train.tsr:1> ", "asks");
     expect(":c\r", "done", "runs to the end");
     tap_ok(finish() == 0, "and ends");
-    if (!tap_ok(start(arguments), "tessera debug")) return;
+    if (!tap_ok(start(program, arguments, folder, 40, 100), "tessera debug")) return;
     expect(NULL, "train.tsr:1> ", "asks");
     expect(":quit\r", "ended in the debugger", "is left");
     tap_ok(finish() == 130, "as if interrupted");
