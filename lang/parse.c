@@ -359,7 +359,7 @@ static void end_statement(Parser *p, Node *node)
     else if (token->kind == TOKEN_RPAREN || token->kind == TOKEN_RBRACKET)
         parse_fail(p, token->span, NULL, "this %s closes nothing", token_info[token->kind].text);
     else if (token->kind == TOKEN_LBRACE)
-        parse_fail(p, token->span, "methods and functions are declared by: fn name(x) { … }",
+        parse_fail(p, token->span, "functions are declared by fn name(x) { … } and passed as f(() -> { … })",
                    "no block can stand here");
     else parse_unexpected(p, "a new line or ';'");
 }
