@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The process's one thread pool. A job is a range of tasks that the caller and the workers draw from a shared counter;
-   workers start on first use, spin briefly for the next job, then sleep in a futex.
+/* The process's one thread pool. A job is a range of tasks, of which each thread has a share: it takes its own from the
+   front, then what is left of the others' from the back. So the same rows fall to the same thread in one job after
+   another, and are in its core's cache. Workers start on first use, spin briefly for the next job, then sleep in a futex.
    Invariant: a worker touches a job only between entering it (count in [state] raised while the job is open) and
    leaving it, and the caller returns only when the job is closed and nobody is inside.
    state: bit 31 open, bits 16 to 30 the job's number, bits 0 to 15 how many workers are inside. */
@@ -8,6 +9,7 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -20,6 +22,17 @@
 #define INSIDE 0x0000ffffu
 #define MAX_THREADS 256
 #define SPINS 300
+#define MOST_TASKS ((int64_t)1 << 31)     /* of a job: counts of draws are halves of a word */
+#define BACK_ONE ((uint64_t)1 << 32)
+
+/* Tasks [first] to [first + size - 1]. [drawn] counts the draws, those from the front in its low half and those from the
+   back in its high half. Each draw adds one and sees how many went before it: just [size] of them see fewer than [size] and get a
+   task, and f of them from the front, b from the back with f + b = size get the first f and the last b tasks, each once.
+   Later draws find nothing; there is at most one a thread, so no half overflows. */
+typedef struct Share {
+    alignas(64) _Atomic uint64_t drawn;
+    int64_t first, size;
+} Share;
 
 static struct Pool {
     pthread_mutex_t gate;     /* one job at a time */
@@ -30,8 +43,8 @@ static struct Pool {
     atomic_bool quit;
     atomic_int helpers;       /* workers with a lower index may enter */
     /* the job */
-    atomic_llong next;
-    int64_t tasks;
+    int shares;
+    Share share[MAX_THREADS];
     void (*fn)(void *arg, int64_t task);
     void *arg;
     const TensorContext *ctx; /* of whoever asked for it; NULL: never interrupted */
@@ -58,18 +71,31 @@ static void pause_cpu(void)
 #endif
 }
 
-/* Draws tasks until none is left or an interrupt is asked for. */
-static void draw_tasks(void)
+/* The share's next task, or -1. */
+static int64_t draw(Share *share, bool own)
 {
-    for (;;) {
-        int64_t task = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed);
-        if (task >= pool.tasks)
-            return;
-        if (pool.ctx && tensor_stopped(pool.ctx)) {
-            atomic_store_explicit(&pool.skipped, true, memory_order_relaxed);
-            return;
+    uint64_t drawn = atomic_load_explicit(&share->drawn, memory_order_relaxed);
+    if ((int64_t)((uint32_t)drawn + (drawn >> 32)) >= share->size)
+        return -1;                        /* seen without taking the line from its owner */
+    drawn = atomic_fetch_add_explicit(&share->drawn, own ? 1 : BACK_ONE, memory_order_relaxed);
+    int64_t front = (uint32_t)drawn, back = (int64_t)(drawn >> 32);
+    if (front + back >= share->size)
+        return -1;
+    return own ? share->first + front : share->first + share->size - 1 - back;
+}
+
+/* Works as thread [self] of the job until no task is left or an interrupt is asked for. */
+static void draw_tasks(int self)
+{
+    for (int i = 0; i < pool.shares; i++) {
+        Share *share = &pool.share[(self + i) % pool.shares];
+        for (int64_t task; (task = draw(share, i == 0)) >= 0;) {
+            if (pool.ctx && tensor_stopped(pool.ctx)) {
+                atomic_store_explicit(&pool.skipped, true, memory_order_relaxed);
+                return;
+            }
+            pool.fn(pool.arg, task);
         }
-        pool.fn(pool.arg, task);
     }
 }
 
@@ -118,7 +144,7 @@ static void *work(void *arg)
     inside_job = true;        /* jobs of jobs run inline */
     while (!atomic_load(&pool.quit)) {
         if (enter_job(&seen, index)) {
-            draw_tasks();
+            draw_tasks(index + 1);
             leave_job();
         } else {
             wait_for_call(seen, index);
@@ -209,12 +235,23 @@ static bool run_inline(TensorContext *ctx, int64_t tasks, void (*fn)(void *arg, 
     return true;
 }
 
-static void open_job(int64_t tasks)
+/* Gives each thread its share of the tasks from [first]; one that comes late or never finds it taken by others. */
+static void share_out(int64_t first, int64_t tasks)
 {
-    int helpers = pool.threads - 1;
-    if (tasks - 1 < helpers)
-        helpers = (int)(tasks - 1);
-    atomic_store(&pool.helpers, helpers);
+    int threads = pool.threads <= pool.started ? pool.threads : pool.started + 1;
+    pool.shares = tasks < threads ? (int)tasks : threads;
+    for (int i = 0; i < pool.shares; i++) {
+        Share *share = &pool.share[i];
+        int64_t before = i * tasks / pool.shares;
+        share->first = first + before;
+        share->size = (i + 1) * tasks / pool.shares - before;
+        atomic_store_explicit(&share->drawn, 0, memory_order_relaxed);
+    }
+}
+
+static void open_job(void)
+{
+    atomic_store(&pool.helpers, pool.shares - 1);
     unsigned number = (atomic_load(&pool.state) + NUMBER_ONE) & NUMBER;
     atomic_store(&pool.state, number | OPEN);
     atomic_fetch_add(&pool.call, 1);
@@ -234,23 +271,29 @@ static void close_job(void)
     }
 }
 
+static bool run_job(int64_t first, int64_t tasks)
+{
+    share_out(first, tasks);
+    atomic_store(&pool.skipped, false);
+    open_job();
+    inside_job = true;
+    draw_tasks(0);
+    inside_job = false;
+    close_job();
+    return !atomic_load(&pool.skipped);
+}
+
 bool pool_run(TensorContext *ctx, int64_t tasks, void (*fn)(void *arg, int64_t task), void *arg)
 {
     if (tasks <= 1 || inside_job || pool_threads() <= 1 || pthread_mutex_trylock(&pool.gate) != 0)
         return run_inline(ctx, tasks, fn, arg);
     start_workers();
-    atomic_store(&pool.next, 0);
-    pool.tasks = tasks;
     pool.fn = fn;
     pool.arg = arg;
     pool.ctx = ctx;
-    atomic_store(&pool.skipped, false);
-    open_job(tasks);
-    inside_job = true;
-    draw_tasks();
-    inside_job = false;
-    close_job();
-    bool whole = !atomic_load(&pool.skipped);
+    bool whole = true;
+    for (int64_t first = 0; whole && first < tasks; first += MOST_TASKS)
+        whole = run_job(first, tasks - first < MOST_TASKS ? tasks - first : MOST_TASKS);
     pthread_mutex_unlock(&pool.gate);
     if (!whole && !tensor_interrupted(ctx))    /* the flag was lowered in between: the job is still incomplete */
         error_set(&ctx->error, ERROR_interrupt, "", "stopped on request");
