@@ -41,20 +41,23 @@ static void across(int64_t lines, int64_t depth, const float *from, int64_t step
     }
 }
 
+/* Numbers that lie side by side are read in order: along lines, or from 32 turned ones at a time. */
 static void pack(int64_t lines, int64_t depth, const float *from, int64_t step, bool turned, bool right, char *to)
 {
-    for (int64_t i = 0; i < lines; i += TILE_LINES)
-        for (int64_t k = 0; k < depth; k += TILE_INNER, to += TILE_BYTES) {
-            Pairs v[TILE_LINES];
-            if (turned)
-                across(lines - i, depth - k, from + k * step + i, step, v);
-            else
-                along(lines - i, depth - k, from + i * step + k, step, v);
-            if (turned != right) {
-                TURN_SQUARE(Pairs, v)
-            }
-            memcpy(to, v, TILE_BYTES);
+    int64_t deep = (depth + TILE_INNER - 1) / TILE_INNER, blocks = (lines + TILE_LINES - 1) / TILE_LINES;
+    for (int64_t at = 0; at < deep * blocks; at++) {
+        int64_t i = (turned ? at % blocks : at / deep), k = (turned ? at / blocks : at % deep);
+        int64_t line = i * TILE_LINES, inner = k * TILE_INNER;
+        Pairs v[TILE_LINES];
+        if (turned)
+            across(lines - line, depth - inner, from + inner * step + line, step, v);
+        else
+            along(lines - line, depth - inner, from + line * step + inner, step, v);
+        if (turned != right) {
+            TURN_SQUARE(Pairs, v)
         }
+        memcpy(to + (i * deep + k) * TILE_BYTES, v, TILE_BYTES);
+    }
 }
 
 /* ---- products ---- */
@@ -74,23 +77,23 @@ static void end(void)
 }
 
 #define LINE 64               /* bytes of a tile's row */
-#define SUM(tile, at)         /* a sum begins with what is there, or 0 */                                             \
+#define START(tile, at)       /* of the sum in a tile: numbers [at] from the start, or 0 */                           \
     do {                                                                                                              \
-        if (add)                                                                                                      \
-            _tile_loadd(tile, at, step * 4);                                                                          \
+        if (s->start)                                                                                                 \
+            _tile_loadd(tile, s->start + (at), s->start_step * 4);                                                    \
         else                                                                                                          \
             _tile_zero(tile);                                                                                         \
     } while (0)
 
-static void four(int64_t deep, const char *a, const char *b, bool add, float *c, int64_t step)
+static void four(const TileSum *s)
 {
-    const char *lower = a + deep * TILE_BYTES, *later = b + deep * TILE_BYTES;
-    float *below = c + 16 * step;
-    SUM(0, c);
-    SUM(1, c + 16);
-    SUM(2, below);
-    SUM(3, below + 16);
-    for (int64_t k = 0; k < deep * TILE_BYTES; k += TILE_BYTES) {
+    const char *a = s->a, *lower = a + s->deep * TILE_BYTES, *b = s->b, *later = b + s->deep * TILE_BYTES;
+    float *c = s->c, *below = c + 16 * s->step;
+    START(0, 0);
+    START(1, 16);
+    START(2, 16 * s->start_step);
+    START(3, 16 * s->start_step + 16);
+    for (int64_t k = 0; k < s->deep * TILE_BYTES; k += TILE_BYTES) {
         _tile_loadd(4, a + k, LINE);
         _tile_loadd(6, b + k, LINE);
         _tile_dpbf16ps(0, 4, 6);
@@ -100,32 +103,33 @@ static void four(int64_t deep, const char *a, const char *b, bool add, float *c,
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
     }
-    _tile_stored(0, c, step * 4);
-    _tile_stored(1, c + 16, step * 4);
-    _tile_stored(2, below, step * 4);
-    _tile_stored(3, below + 16, step * 4);
+    _tile_stored(0, c, s->step * 4);
+    _tile_stored(1, c + 16, s->step * 4);
+    _tile_stored(2, below, s->step * 4);
+    _tile_stored(3, below + 16, s->step * 4);
 }
 
-static void one(int64_t deep, const char *a, const char *b, bool add, float *c, int64_t step)
+static void one(const TileSum *s, int64_t row, int64_t column)
 {
-    SUM(0, c);
-    for (int64_t k = 0; k < deep * TILE_BYTES; k += TILE_BYTES) {
+    const char *a = s->a + row * s->deep * TILE_BYTES, *b = s->b + column * s->deep * TILE_BYTES;
+    START(0, row * 16 * s->start_step + column * 16);
+    for (int64_t k = 0; k < s->deep * TILE_BYTES; k += TILE_BYTES) {
         _tile_loadd(4, a + k, LINE);
         _tile_loadd(6, b + k, LINE);
         _tile_dpbf16ps(0, 4, 6);
     }
-    _tile_stored(0, c, step * 4);
+    _tile_stored(0, s->c + row * 16 * s->step + column * 16, s->step * 4);
 }
 
-static void product(int rows, int columns, int64_t deep, const char *a, const char *b, bool add, float *c, int64_t step)
+static void product(const TileSum *s)
 {
-    if (rows == 2 && columns == 2) {
-        four(deep, a, b, add, c, step);
+    if (s->rows == 2 && s->columns == 2) {
+        four(s);
         return;
     }
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < columns; j++)
-            one(deep, a + i * deep * TILE_BYTES, b + j * deep * TILE_BYTES, add, c + i * 16 * step + j * 16, step);
+    for (int i = 0; i < s->rows; i++)
+        for (int j = 0; j < s->columns; j++)
+            one(s, i, j);
 }
 
 extern const TileKernels kernels_tiles;

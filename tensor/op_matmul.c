@@ -5,6 +5,7 @@
    Invariant: how a product is cut into tiles depends on its sizes only, so the bits are the same for any number of
    threads; no tile runs long enough to make an interrupt wait. */
 #include <limits.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "blocks.h"
@@ -42,6 +43,7 @@ typedef struct Product {
     char *partial;            /* [tiles_k, m, n] when k is cut */
     bool own;                 /* the tiles are product.c's */
     bool narrow;              /* or product_narrow.c's */
+    atomic_bool failed;       /* one of those found no memory */
 } Product;
 
 /* ---- shapes ---- */
@@ -271,7 +273,7 @@ static void batch_offsets(const Product *p, int64_t batch, int64_t *a, int64_t *
 
 static void tile_task(void *arg, int64_t task)
 {
-    const Product *p = arg;
+    Product *p = arg;
     int64_t width = (int64_t)dtype_size(p->dtype);
     int64_t tile_k = task % p->tiles_k, tile_n = task / p->tiles_k % p->tiles_n;
     int64_t tile_m = task / p->tiles_k / p->tiles_n % p->tiles_m, group = task / p->tiles_k / p->tiles_n / p->tiles_m;
@@ -287,7 +289,11 @@ static void tile_task(void *arg, int64_t task)
         out += (i * p->n + j) * width;
         const char *left = p->a.tensor->data + (a + inside_a) * width, *right = p->b.tensor->data + (b + inside_b) * width;
         ProductTile own = own_tile(p, m, n, k, left, right, j, out);
-        if (p->own && (p->narrow ? product_narrow_tile : product_tile)(&own)) continue;    /* BLAS where memory is short */
+        if (p->narrow) {
+            if (!product_narrow_tile(&own)) atomic_store(&p->failed, true);
+            continue;
+        }
+        if (p->own && product_tile(&own)) continue;                /* BLAS where memory is short */
         tile_product(p, m, n, k, left, right, out, p->n);
         if (p->bias != NULL && p->tiles_k == 1) add_bias(p, m, n, j, out, p->n);
     }
@@ -319,6 +325,11 @@ static bool sum_partials(OpCall *call, Product *p)
     return true;
 }
 
+static bool no_memory(OpCall *call)
+{
+    return op_error(call, ERROR_memory, "no memory is left to work in");
+}
+
 /* Few matrices that are large enough for all threads to work on each. */
 static bool shared_products(OpCall *call, const Product *p)
 {
@@ -329,10 +340,10 @@ static bool shared_products(OpCall *call, const Product *p)
         const char *left = p->a.tensor->data + a * (int64_t)sizeof(float);
         const char *right = p->b.tensor->data + b * (int64_t)sizeof(float);
         ProductTile whole = own_tile(p, p->m, p->n, p->k, left, right, 0, p->out + batch * p->m * p->n * (int64_t)sizeof(float));
-        done = product_shared(call->ctx, &whole);
+        done = p->narrow ? product_narrow_shared(call->ctx, &whole) : product_shared(call->ctx, &whole);
     }
     if (!done && call->ctx->error.kind == ERROR_NONE && !tensor_interrupted(call->ctx))
-        return op_error(call, ERROR_memory, "no memory is left to work in");
+        return no_memory(call);
     return done;
 }
 
@@ -350,7 +361,7 @@ static bool product_run(OpCall *call, Product *p)
         return op_error(call, ERROR_shape, "a side is longer than %d", INT_MAX);
     if (p->m * p->n * p->k > SMALL_WORK && (p->blas = blas_open(&call->ctx->error)) == NULL) return false;
     p->narrow = p->dtype == DTYPE_f32 && call->ctx->narrow && tile_kernels();
-    if (p->dtype == DTYPE_f32 && !p->narrow && product_suits(p->m, p->n, p->k) && p->batches < SHARED_BATCHES &&
+    if (p->dtype == DTYPE_f32 && (p->narrow || product_suits(p->m, p->n, p->k)) && p->batches < SHARED_BATCHES &&
         (product_pieces(p->m, p->n) >= SHARED_PIECES || p->k < 2 * TILE_DEPTH))
         return shared_products(call, p);
     choose_tiles(p);
@@ -358,9 +369,10 @@ static bool product_run(OpCall *call, Product *p)
         p->partial = scratch_take(&call->ctx->error, (size_t)(p->tiles_k * p->m * p->n * width));
         if (p->partial == NULL) return false;
     }
-    p->own = p->narrow || (p->dtype == DTYPE_f32 && product_suits(p->tile_m, p->tile_n, p->tile_k));
+    p->own = p->dtype == DTYPE_f32 && product_suits(p->tile_m, p->tile_n, p->tile_k);
     int64_t tasks = p->tiles_m * p->tiles_n * p->tiles_k * parts_of(p->batches, p->group);
     if (!pool_run(call->ctx, tasks, tile_task, p)) return false;
+    if (atomic_load(&p->failed)) return no_memory(call);
     return p->tiles_k == 1 || sum_partials(call, p);
 }
 

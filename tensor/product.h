@@ -27,5 +27,6 @@ bool product_shared(TensorContext *ctx, const ProductTile *tile);
 
 /* The same, with a and b rounded to bf16; needs a processor that has products of those. */
 bool product_narrow_tile(const ProductTile *tile);
+bool product_narrow_shared(TensorContext *ctx, const ProductTile *tile);
 
 #endif

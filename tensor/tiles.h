@@ -14,12 +14,22 @@
 #define TILE_INNER 32         /* numbers of a line in a tile */
 #define TILE_BYTES 1024
 
+/* c [16 * rows, 16 * columns], rows [step] apart, = start + a times b. */
+typedef struct TileSum {
+    int rows, columns;        /* of tiles, 1 or 2 */
+    int64_t deep;             /* tiles */
+    const char *a, *b;
+    const float *start;       /* rows [start_step] apart, which may be 0; NULL: zeros */
+    int64_t start_step;
+    float *c;
+    int64_t step;
+} TileSum;
+
 typedef struct TileKernels {
     /* [lines] of [depth] numbers, [step] apart; turned: the depth's rows of [lines] numbers, [step] apart. For the left
        operand tiles have a row a line, for the right one a row for two numbers of all lines. */
     void (*pack)(int64_t lines, int64_t depth, const float *from, int64_t step, bool turned, bool right, char *to);
-    /* c [16 * rows, 16 * columns], rows [step] apart, (+)= a times b; 1 or 2 rows and columns of tiles, [deep] tiles each */
-    void (*product)(int rows, int columns, int64_t deep, const char *a, const char *b, bool add, float *c, int64_t step);
+    void (*product)(const TileSum *sum);
     void (*begin)(void);      /* on each thread, around products */
     void (*end)(void);
 } TileKernels;

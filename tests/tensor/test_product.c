@@ -9,9 +9,7 @@
 #include <unistd.h>
 
 #include "../../tensor/core.h"
-#include "../../tensor/half.h"
 #include "../../tensor/product.h"
-#include "../../tensor/tiles.h"
 #include "../tap.h"
 
 #define GAP 3                 /* floats behind each row, which nobody may touch */
@@ -26,21 +24,16 @@ static float *numbers(int64_t count, unsigned seed)
     return v;
 }
 
-static double number(float x, bool narrow)
-{
-    return (double)(narrow ? f32_from_bf16(bf16_from_f32(x)) : x);
-}
-
 /* The largest error over what sums of [k] terms may lose; infinite when the gap was written to. */
-static double error_of(const ProductTile *t, bool narrow)
+static double error_of(const ProductTile *t)
 {
     double worst = 0;
     for (int64_t i = 0; i < t->m; i++) {
         for (int64_t j = 0; j < t->n; j++) {
             double sum = t->bias ? (double)t->bias[j] : 0;
             for (int64_t k = 0; k < t->k; k++)
-                sum += number(t->a[t->a_turned ? k * t->a_lead + i : i * t->a_lead + k], narrow) *
-                       number(t->b[t->b_turned ? j * t->b_lead + k : k * t->b_lead + j], narrow);
+                sum += (double)t->a[t->a_turned ? k * t->a_lead + i : i * t->a_lead + k] *
+                       (double)t->b[t->b_turned ? j * t->b_lead + k : k * t->b_lead + j];
             worst = fmax(worst, fabs(sum - (double)t->out[i * t->out_lead + j]) / (double)t->k / 1e-7);
         }
         for (int64_t j = t->n; j < t->out_lead; j++)
@@ -112,7 +105,7 @@ static bool one_size(int64_t m, int64_t n, int64_t k, int layout)
     t.b = b;
     t.bias = layout & 4 ? bias : NULL;
     t.out = out;
-    good = good && again && product_tile(&t) && error_of(&t, false) < 10;
+    good = good && again && product_tile(&t) && error_of(&t) < 10;
     if (good)
         memcpy(again, out, (size_t)(m * t.out_lead) * sizeof *again);
     good = good && same_when_cut(&t, again) && same_when_shared(&t, again);
@@ -126,33 +119,6 @@ static bool one_size(int64_t m, int64_t n, int64_t k, int layout)
     free(b);
     free(bias);
     free(out);
-    return good;
-}
-
-/* Products of bf16: sizes as above, in all layouts, with and without a bias. */
-static bool narrow_sizes(void)
-{
-    static const int64_t sizes[][3] = {{32, 32, 32}, {1, 1, 1}, {33, 47, 513}, {100, 130, 300}, {64, 96, 1100}, {29, 17, 31}};
-    bool good = true;
-    for (int i = 0; i < 6 * 8; i++) {
-        const int64_t *size = sizes[i / 8];
-        ProductTile t = {.m = size[0], .n = size[1], .k = size[2], .a_turned = i & 1, .b_turned = i & 2};
-        t.a_lead = (t.a_turned ? t.m : t.k) + GAP;
-        t.b_lead = (t.b_turned ? t.k : t.n) + GAP;
-        t.out_lead = t.n + GAP;
-        float *a = numbers((t.m + t.k) * t.a_lead, 1), *b = numbers((t.n + t.k) * t.b_lead, 2), *bias = numbers(t.n, 3);
-        t.out = malloc((size_t)(t.m * t.out_lead) * sizeof *t.out);
-        for (int64_t j = 0; t.out && j < t.m * t.out_lead; j++)
-            t.out[j] = 7;
-        t.a = a;
-        t.b = b;
-        t.bias = i & 4 ? bias : NULL;
-        good = good && a && b && bias && t.out && product_narrow_tile(&t) && error_of(&t, true) < 10;
-        free(a);
-        free(b);
-        free(bias);
-        free(t.out);
-    }
     return good;
 }
 
@@ -184,7 +150,5 @@ int main(void)
     tap_ok(all_sizes("sse2"), "products with the kernels for sse2");
     tap_ok(all_sizes("avx2"), "products with the kernels for avx2");
     tap_ok(all_sizes("avx512"), "products with the kernels for avx512");
-    if (tile_kernels())
-        tap_ok(narrow_sizes(), "products of bf16 in tile registers");
     return tap_end();
 }
