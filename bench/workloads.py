@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The workloads of bench/compare in PyTorch; bench/workloads.tsr has the same in Tessera, under the same names.
 
-usage: workloads.py NAME FOLDER weights       FOLDER/NAME.npz, and a line: losses of 5 steps from there, counted work
-       workloads.py NAME FOLDER time STEPS    a line: milliseconds of each step, of each with fresh input, memory
-       workloads.py about                     a line: version, BLAS, core type
+usage: workloads.py NAME weights FOLDER    FOLDER/NAME.npz, and a line: losses of 5 steps from there, counted work
+       workloads.py NAME turns             a side (turns.py): milliseconds of each step asked for, last loss, memory
+       workloads.py about                  a line: version, BLAS, core type
 
 A workload is a function that returns (model or None, draw, step): draw() makes one step's inputs, step(*inputs) takes
 the step and returns its loss. THREADS says how many threads."""
@@ -317,30 +317,27 @@ def resident(field):
     return int(re.search(field + r":\s+(\d+)", open("/proc/self/status").read()).group(1)) / 1024
 
 
-def timed(draw, step, count, fresh):
-    inputs, took = draw(), []
+def take(draw, step, inputs, count):
+    """Steps with these inputs, or, where there are none, with new ones each time."""
+    took = []
     for _ in range(count):
         start = time.perf_counter()
-        if fresh:
-            inputs = draw()
-        loss = float(step(*inputs))
+        loss = float(step(*(inputs or draw())).detach())
         took.append((time.perf_counter() - start) * 1e3)
-    return took, loss
+    return {"ms": took, "loss": loss}
 
 
-def measure(name, steps):
+def turns(name):
     a = torch.randn(64, 64, requires_grad=True)
     (a @ a).sum().backward()        # what the first operation loads is start-up
     open("/proc/self/clear_refs", "w").write("5")
     base = resident("VmRSS")
     _, draw, step = WORKLOADS[name]()
-    timed(draw, step, 2, False)
-    start = time.process_time()
-    fixed, _ = timed(draw, step, steps, False)
-    cpu = (time.process_time() - start) / steps * 1e3
-    peak = resident("VmHWM")
-    fresh, loss = timed(draw, step, steps, True)
-    return {"ms": fixed, "cpu_ms": cpu, "fresh_ms": fresh, "loss": loss, "mb": peak - base}
+    inputs = draw()
+    for line in sys.stdin:
+        kind, count = line.split()
+        answer = take(draw, step, inputs if kind == "fixed" else None, int(count))
+        print(json.dumps({**answer, "mb": resident("VmHWM") - base}), flush=True)
 
 
 def weights(name, folder):
@@ -350,8 +347,9 @@ def weights(name, folder):
     arrays = {"p." + path: p.detach().contiguous().numpy() for path, p in named}
     arrays.update({f"x.{i:03}": x.detach().numpy() for i, x in enumerate(inputs)})
     np.savez(os.path.join(folder, name), **arrays)
-    losses = [float(step(*inputs)) for _ in range(5)]
-    return {"losses": losses, "work": counted_work(model, step, inputs) if isinstance(model, nn.Module) else None}
+    losses = [float(step(*inputs).detach()) for _ in range(5)]
+    return {"losses": losses, "parameters": sum(a.size for name, a in arrays.items() if name.startswith("p.")),
+            "work": counted_work(model, step, inputs) if isinstance(model, nn.Module) else None}
 
 
 def about():
@@ -373,7 +371,7 @@ def about():
 if __name__ == "__main__":
     if sys.argv[1] == "about":
         print(json.dumps(about()))
-    elif sys.argv[3] == "weights":
-        print(json.dumps(weights(sys.argv[1], sys.argv[2])))
+    elif sys.argv[2] == "weights":
+        print(json.dumps(weights(sys.argv[1], sys.argv[3])))
     else:
-        print(json.dumps(measure(sys.argv[1], int(sys.argv[4]))))
+        turns(sys.argv[1])
