@@ -60,6 +60,27 @@ static void pack(int64_t lines, int64_t depth, const float *from, int64_t step, 
     }
 }
 
+static void round_rows(int64_t rows, int64_t n, const float *from, int64_t step, char *to, int64_t to_step)
+{
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t i = 0; i < n; i += 16) {
+            __mmask16 some = first(n - i);
+            __m512 x = _mm512_maskz_loadu_ps(some, from + row * step + i);
+            _mm256_mask_storeu_epi16(to + row * to_step + i * 2, some, (__m256i)_mm512_cvtneps_pbh(x));
+        }
+}
+
+static void pair_rows(int64_t rows, int64_t n, const float *a, const float *b, int64_t step, char *to, int64_t to_step)
+{
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t i = 0; i < n; i += 16) {
+            __mmask16 some = first(n - i);
+            __m512i low = narrow(_mm512_maskz_loadu_ps(some, a + row * step + i));
+            __m512i high = narrow(_mm512_maskz_loadu_ps(b ? some : 0, (b ? b : a) + row * step + i));
+            _mm512_mask_storeu_epi32(to + row * to_step + i * 4, some, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
+        }
+}
+
 /* ---- products ---- */
 
 /* Registers: 0 to 3 sums, 4 and 5 two blocks of rows, 6 and 7 two of columns. */
@@ -76,7 +97,6 @@ static void end(void)
     _tile_release();
 }
 
-#define LINE 64               /* bytes of a tile's row */
 #define START(tile, at)       /* of the sum in a tile: numbers [at] from the start, or 0 */                           \
     do {                                                                                                              \
         if (s->start)                                                                                                 \
@@ -85,21 +105,27 @@ static void end(void)
             _tile_zero(tile);                                                                                         \
     } while (0)
 
+static inline const char *tile_at(const TileSide *s, int64_t k)
+{
+    return s->at + (s->offset ? s->offset[k] : k * s->step);
+}
+
 static void four(const TileSum *s)
 {
-    const char *a = s->a, *lower = a + s->deep * TILE_BYTES, *b = s->b, *later = b + s->deep * TILE_BYTES;
+    TileSide x = s->a, y = s->b;
     float *c = s->c, *below = c + 16 * s->step;
     START(0, 0);
     START(1, 16);
     START(2, 16 * s->start_step);
     START(3, 16 * s->start_step + 16);
-    for (int64_t k = 0; k < s->deep * TILE_BYTES; k += TILE_BYTES) {
-        _tile_loadd(4, a + k, LINE);
-        _tile_loadd(6, b + k, LINE);
+    for (int64_t k = 0; k < s->deep; k++) {
+        const char *a = tile_at(&x, k), *b = tile_at(&y, k);
+        _tile_loadd(4, a, x.line);
+        _tile_loadd(6, b, y.line);
         _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(7, later + k, LINE);
+        _tile_loadd(7, b + y.block, y.line);
         _tile_dpbf16ps(1, 4, 7);
-        _tile_loadd(5, lower + k, LINE);
+        _tile_loadd(5, a + x.block, x.line);
         _tile_dpbf16ps(2, 5, 6);
         _tile_dpbf16ps(3, 5, 7);
     }
@@ -111,11 +137,13 @@ static void four(const TileSum *s)
 
 static void one(const TileSum *s, int64_t row, int64_t column)
 {
-    const char *a = s->a + row * s->deep * TILE_BYTES, *b = s->b + column * s->deep * TILE_BYTES;
+    TileSide x = s->a, y = s->b;
+    x.at += row * x.block;
+    y.at += column * y.block;
     START(0, row * 16 * s->start_step + column * 16);
-    for (int64_t k = 0; k < s->deep * TILE_BYTES; k += TILE_BYTES) {
-        _tile_loadd(4, a + k, LINE);
-        _tile_loadd(6, b + k, LINE);
+    for (int64_t k = 0; k < s->deep; k++) {
+        _tile_loadd(4, tile_at(&x, k), x.line);
+        _tile_loadd(6, tile_at(&y, k), y.line);
         _tile_dpbf16ps(0, 4, 6);
     }
     _tile_stored(0, s->c + row * 16 * s->step + column * 16, s->step * 4);
@@ -133,4 +161,6 @@ static void product(const TileSum *s)
 }
 
 extern const TileKernels kernels_tiles;
-const TileKernels kernels_tiles = {.pack = pack, .product = product, .begin = begin, .end = end};
+const TileKernels kernels_tiles = {
+    .pack = pack, .product = product, .round = round_rows, .pair = pair_rows, .begin = begin, .end = end,
+};

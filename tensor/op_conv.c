@@ -13,6 +13,7 @@
 #include "core.h"
 #include "op_conv.h"
 #include "product.h"
+#include "tiles.h"
 
 #define CHUNK_BYTES (1 << 20)         /* of columns: they stay in the second-level cache until multiplied */
 #define FEW_TAPS 64
@@ -25,6 +26,7 @@ typedef struct Conv {
     int64_t width;            /* bytes of an element */
     int64_t taps;             /* cg * kernel */
     bool planes, direct;      /* direct: the planes are the image itself */
+    bool narrow;              /* products are product_narrow.c's */
     const ConvKernels *kernels;
     const Blas *blas;
     Tensor *x, *weight, *bias, *dy;   /* dense, of [dtype]; owned; NULL where not needed */
@@ -345,6 +347,11 @@ static void plan(Conv *v, bool allow_planes)
     v->chunks = v->pieces > 1 ? g->n * v->pieces : ceil_div(g->n, v->images);
 }
 
+static bool is_narrow(const OpCall *call)
+{
+    return call->ctx->narrow && call->spec[0].dtype == DTYPE_f32;
+}
+
 static bool conv_begin(OpCall *call, Conv *v, Tensor *x, Tensor *weight, Tensor *dy, bool allow_planes)
 {
     v->dtype = call->spec[0].dtype;
@@ -352,6 +359,7 @@ static bool conv_begin(OpCall *call, Conv *v, Tensor *x, Tensor *weight, Tensor 
     v->kernels = conv_kernels(v->dtype == DTYPE_f32);
     v->out = call->out[0]->data;
     v->ctx = call->ctx;
+    v->narrow = is_narrow(call) && tile_kernels();
     if ((v->blas = blas_open(&call->ctx->error)) == NULL)
         return false;
     if ((x && !(v->x = dense_as(call->ctx, x, v->dtype))) || (dy && !(v->dy = dense_as(call->ctx, dy, v->dtype))) ||
@@ -379,11 +387,13 @@ static bool conv_end(OpCall *call, Conv *v, bool done)
     return done && !tensor_interrupted(call->ctx);
 }
 
-static void multiply(const Conv *v, char ta, char tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
+static void multiply(Conv *v, char ta, char tb, int64_t m, int64_t n, int64_t k, const void *a, int64_t lda,
                      const void *b, int64_t ldb, bool add, void *c, int64_t ldc)
 {
     ProductTile tile = {m, n, k, a, b, lda, ldb, ta == 'T', tb == 'T', NULL, add, c, ldc};
-    if (v->dtype == DTYPE_f32 && product_suits(m, n, k) && product_tile(&tile))
+    if (v->narrow && !product_narrow_tile(&tile))
+        atomic_store(&v->failed, true);
+    if (v->narrow || (v->dtype == DTYPE_f32 && product_suits(m, n, k) && product_tile(&tile)))
         return;
     if (v->dtype == DTYPE_f32)
         v->blas->sgemm(ta, tb, (int)m, (int)n, (int)k, 1, a, (int)lda, b, (int)ldb, add ? 1 : 0, c, (int)ldc);
@@ -478,6 +488,43 @@ static void fill_pixels(const Conv *v, const Work *w, Chunk c, int64_t group)
                               w->pixels + i * count * v->g.og * v->width, v->g.og, NULL);
 }
 
+/* ---- which way ---- */
+
+/* The files that can run an op of the three; the last one can always. */
+typedef bool Way(OpCall *call, const ConvGeometry *g);
+typedef struct Ways { Way *depthwise, *narrow, *winograd, *general; } Ways;
+
+/* What tiles round as they are packed, for processors without them. */
+static bool run_rounded(OpCall *call, const Ways *ways, const ConvGeometry *g)
+{
+    Tensor *in[3] = {product_rounded(call->ctx, call->in[0]), NULL, call->n_in > 2 ? call->in[2] : NULL};
+    OpCall inner = *call;
+    inner.in = in;
+    in[1] = in[0] ? product_rounded(call->ctx, call->in[1]) : NULL;
+    bool done = in[1] && (winograd_suits(g, DTYPE_f32) ? ways->winograd(&inner, g) : ways->general(&inner, g));
+    tensor_release(in[0]);
+    tensor_release(in[1]);
+    return done;
+}
+
+static bool run_way(OpCall *call, const Ways *ways, const ConvGeometry *g)
+{
+    bool done;
+    if (spec_size(&call->spec[0]) == 0)
+        return true;
+    if (depthwise_suits(g))
+        done = ways->depthwise(call, g);
+    else if (is_narrow(call) && !tile_kernels())
+        done = run_rounded(call, ways, g);
+    else if (is_narrow(call) && narrow_suits(g))
+        done = ways->narrow(call, g);
+    else if (!is_narrow(call) && winograd_suits(g, call->spec[0].dtype))
+        done = ways->winograd(call, g);
+    else
+        done = ways->general(call, g);
+    return done && !tensor_interrupted(call->ctx);
+}
+
 /* ---- forward ---- */
 
 static void forward_rows(void *arg, int64_t task)
@@ -565,21 +612,21 @@ static bool only_bias(OpCall *call)
     return done;
 }
 
+static bool forward_general(OpCall *call, const ConvGeometry *g)
+{
+    Conv v = {.g = *g};
+    return conv_end(call, &v, conv_begin(call, &v, call->in[0], call->in[1], NULL, true) &&
+                                  (!call->in[2] || (v.bias = dense_as(call->ctx, call->in[2], v.dtype))) &&
+                                  pool_run(call->ctx, v.chunks, v.planes ? forward_planes : forward_rows, &v));
+}
+
 static bool conv_run(OpCall *call)
 {
-    Conv v = {0};
-    bool done = geometry_forward(call, &v.g);
-    if (done && v.g.c == 0)
-        done = only_bias(call);
-    else if (done && spec_size(&call->spec[0]) > 0 && depthwise_suits(&v.g))
-        done = depthwise_run(call, &v.g);
-    else if (done && spec_size(&call->spec[0]) > 0 && winograd_suits(&v.g, call->spec[0].dtype))
-        done = winograd_run(call, &v.g);
-    else if (done && spec_size(&call->spec[0]) > 0)
-        done = conv_begin(call, &v, call->in[0], call->in[1], NULL, true) &&
-               (!call->in[2] || (v.bias = dense_as(call->ctx, call->in[2], v.dtype))) &&
-               pool_run(call->ctx, v.chunks, v.planes ? forward_planes : forward_rows, &v);
-    return conv_end(call, &v, done);
+    static const Ways ways = {depthwise_run, narrow_run, winograd_run, forward_general};
+    ConvGeometry g;
+    if (!geometry_forward(call, &g))
+        return false;
+    return g.c == 0 ? only_bias(call) : run_way(call, &ways, &g);
 }
 
 bool conv1d_run(OpCall *call) { return conv_run(call); }
@@ -655,20 +702,26 @@ static void input_task(void *arg, int64_t task)
     scratch_release(w.base);
 }
 
+static bool input_general(OpCall *call, const ConvGeometry *g)
+{
+    Conv v = {.g = *g};
+    return conv_end(call, &v, conv_begin(call, &v, NULL, call->in[1], call->in[0], false) &&
+                                  pool_run(call->ctx, v.chunks / v.pieces, input_task, &v));
+}
+
+static bool set_zero(OpCall *call)
+{
+    memset(call->out[0]->data, 0, (size_t)tensor_size(call->out[0]) * dtype_size(call->spec[0].dtype));
+    return true;
+}
+
 bool conv_input_grad_run(OpCall *call)
 {
-    Conv v = {0};
-    bool done = geometry_input(call, &v.g);
-    if (done && spec_size(&call->spec[0]) > 0 && v.g.o == 0)
-        memset(call->out[0]->data, 0, (size_t)tensor_size(call->out[0]) * dtype_size(call->spec[0].dtype));
-    else if (done && spec_size(&call->spec[0]) > 0 && depthwise_suits(&v.g))
-        done = depthwise_input_grad(call, &v.g);
-    else if (done && spec_size(&call->spec[0]) > 0 && winograd_suits(&v.g, call->spec[0].dtype))
-        done = winograd_input_grad(call, &v.g);
-    else if (done && spec_size(&call->spec[0]) > 0)
-        done = conv_begin(call, &v, NULL, call->in[1], call->in[0], false) &&
-               pool_run(call->ctx, v.chunks / v.pieces, input_task, &v);
-    return conv_end(call, &v, done);
+    static const Ways ways = {depthwise_input_grad, narrow_input_grad, winograd_input_grad, input_general};
+    ConvGeometry g;
+    if (!geometry_input(call, &g))
+        return false;
+    return g.o == 0 && spec_size(&call->spec[0]) > 0 ? set_zero(call) : run_way(call, &ways, &g);
 }
 
 bool conv_input_grad_grad(GradCall *g)
@@ -741,19 +794,19 @@ static bool weight_sum(OpCall *call, Conv *v)
     return true;
 }
 
+static bool weight_general(OpCall *call, const ConvGeometry *g)
+{
+    Conv v = {.g = *g};
+    return conv_end(call, &v, conv_begin(call, &v, call->in[0], NULL, call->in[1], true) && weight_sum(call, &v));
+}
+
 bool conv_weight_grad_run(OpCall *call)
 {
-    Conv v = {0};
-    bool done = geometry_weight(call, &v.g);
-    if (done && spec_size(&call->spec[0]) > 0 && v.g.n == 0)
-        memset(call->out[0]->data, 0, (size_t)tensor_size(call->out[0]) * dtype_size(call->spec[0].dtype));
-    else if (done && spec_size(&call->spec[0]) > 0 && depthwise_suits(&v.g))
-        done = depthwise_weight_grad(call, &v.g);
-    else if (done && spec_size(&call->spec[0]) > 0 && winograd_suits(&v.g, call->spec[0].dtype))
-        done = winograd_weight_grad(call, &v.g);
-    else if (done && spec_size(&call->spec[0]) > 0)
-        done = conv_begin(call, &v, call->in[0], NULL, call->in[1], true) && weight_sum(call, &v);
-    return conv_end(call, &v, done);
+    static const Ways ways = {depthwise_weight_grad, narrow_weight_grad, winograd_weight_grad, weight_general};
+    ConvGeometry g;
+    if (!geometry_weight(call, &g))
+        return false;
+    return g.n == 0 && spec_size(&call->spec[0]) > 0 ? set_zero(call) : run_way(call, &ways, &g);
 }
 
 bool conv_weight_grad_grad(GradCall *g)

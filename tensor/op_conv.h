@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Between op_conv.c and the files that are faster for some shapes: op_conv_depthwise.c for groups of one channel,
-   op_conv_winograd.c for 3x3 kernels. */
+   op_conv_winograd.c for 3x3 kernels, op_conv_narrow.c for numbers rounded to bf16. */
 #ifndef TESSERA_OP_CONV_H
 #define TESSERA_OP_CONV_H
 
@@ -17,5 +17,10 @@ bool winograd_suits(const ConvGeometry *g, Dtype dtype);
 bool winograd_run(OpCall *call, const ConvGeometry *g);
 bool winograd_input_grad(OpCall *call, const ConvGeometry *g);
 bool winograd_weight_grad(OpCall *call, const ConvGeometry *g);
+
+bool narrow_suits(const ConvGeometry *g);       /* f32, on a processor with tile registers */
+bool narrow_run(OpCall *call, const ConvGeometry *g);
+bool narrow_input_grad(OpCall *call, const ConvGeometry *g);
+bool narrow_weight_grad(OpCall *call, const ConvGeometry *g);
 
 #endif

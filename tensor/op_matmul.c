@@ -91,23 +91,14 @@ static bool blas_layout(int64_t rows, int64_t columns, int64_t row, int64_t colu
     return false;
 }
 
-/* What product_narrow.c does as it packs, for processors without it. */
-static bool round_to_bf16(TensorContext *ctx, Tensor **x)
-{
-    Tensor *narrow = *x == NULL ? NULL : tensor_cast(ctx, *x, DTYPE_bf16);
-    tensor_slot(x, narrow == NULL ? NULL : tensor_cast(ctx, narrow, DTYPE_f32));
-    tensor_release(narrow);
-    return *x != NULL;
-}
-
 /* Fills [operand] from x seen as [batch…, rows, columns]; a vector is a row on the left and a column on the right.
    Copies what BLAS cannot read. */
 static bool operand_make(OpCall *call, const Product *p, Tensor *x, bool left, Operand *operand)
 {
     int64_t rows = left ? p->m : p->k, columns = left ? p->k : p->n;
     operand->tensor = x->dtype == p->dtype ? tensor_retain(x) : tensor_cast(call->ctx, x, p->dtype);
-    bool round = p->dtype == DTYPE_f32 && call->ctx->narrow && !tile_kernels();
-    if (round && !round_to_bf16(call->ctx, &operand->tensor)) return false;
+    if (p->dtype == DTYPE_f32 && call->ctx->narrow && !tile_kernels() && operand->tensor != NULL)
+        tensor_slot(&operand->tensor, product_rounded(call->ctx, operand->tensor));
     for (int attempt = 0; operand->tensor != NULL; attempt++) {
         Tensor *t = operand->tensor;
         int64_t row = t->ndim > 1 ? t->stride[t->ndim - 2] : left ? columns : t->stride[0];

@@ -25,8 +25,10 @@ bool product_tile(const ProductTile *tile);
 /* On all threads of the pool. False when there was no memory, too, or on an interrupt, which [ctx] tells of. */
 bool product_shared(TensorContext *ctx, const ProductTile *tile);
 
-/* The same, with a and b rounded to bf16; needs a processor that has products of those. */
+/* The same, with a and b rounded to bf16; needs a processor that has products of those. Elsewhere what is multiplied is
+   rounded first. */
 bool product_narrow_tile(const ProductTile *tile);
 bool product_narrow_shared(TensorContext *ctx, const ProductTile *tile);
+Tensor *product_rounded(TensorContext *ctx, Tensor *x);
 
 #endif

@@ -116,8 +116,9 @@ static void rows_task(void *arg, int64_t task)
                            t->a_turned, false, a);
         for (int64_t i = first; i < last; i += SIDE)
             for (int64_t j = left; j < right; j += SIDE) {
-                TileSum sum = {.deep = parts(depth, TILE_INNER), .a = a + tiles_bytes(i - first, depth),
-                               .b = layer_at(job, k) + tiles_bytes(j, depth)};
+                int64_t deep = parts(depth, TILE_INNER);
+                TileSum sum = {.deep = deep, .a = tiles_packed(a + tiles_bytes(i - first, depth), deep),
+                               .b = tiles_packed(layer_at(job, k) + tiles_bytes(j, depth), deep)};
                 square(t, job->kernels, sum, i, j, t->add || k > 0);
             }
     }
@@ -184,4 +185,11 @@ bool product_narrow_tile(const ProductTile *tile)
 bool product_narrow_shared(TensorContext *ctx, const ProductTile *tile)
 {
     return run((double)tile->m * (double)tile->n * (double)tile->k < ALONE_WORK ? NULL : ctx, tile);
+}
+
+Tensor *product_rounded(TensorContext *ctx, Tensor *x)
+{
+    Tensor *narrow = tensor_cast(ctx, x, DTYPE_bf16), *wide = narrow ? tensor_cast(ctx, narrow, DTYPE_f32) : NULL;
+    tensor_release(narrow);
+    return wide;
 }

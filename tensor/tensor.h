@@ -76,7 +76,7 @@ typedef struct TensorContext {
     int recording;            /* depth of enclosing gradient calls; ops record only when it is above 0 */
     bool meta;                /* a dry run: ops give tensors with shape and dtype but without values; an op whose
                                  result's shape depends on values fails with ERROR_internal */
-    bool narrow;              /* products of f32 matrices round their inputs to bf16 and sum in f32 */
+    bool narrow;              /* products of f32 matrices and convolutions round their inputs to bf16 and sum in f32 */
     bool defer;               /* the next op_call_fused may put off its result */
     Tensor *dying;            /* an input of the next op_call_fused that nobody reads behind it; NULL: none is known */
     const atomic_uint *asked; /* of FLAG_…; long kernels look at it by tensor_stopped. May be NULL */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Products of matrices whose numbers are rounded to bf16 and whose sums are f32, in the tile registers that some
-   processors have (AMX): between kernels_tiles.c and product_narrow.c.
+   processors have (AMX): between kernels_tiles.c and those who cut work into tiles.
 
    Packed: blocks of 16 lines, each a row of the left or a column of the right operand: [lines / 16][depth / 32] tiles of
    TILE_BYTES. Sizes are rounded up, what is missing is zeros. */
@@ -14,22 +14,35 @@
 #define TILE_INNER 32         /* numbers of a line in a tile */
 #define TILE_BYTES 1024
 
+/* One operand of a sum: tiles of 16 rows of 64 bytes, [line] bytes apart; of the second block they lie [block] bytes behind
+   those of the first. Tile k lies at offset[k], or at k * step without offsets. */
+typedef struct TileSide { const char *at; int64_t line, block, step; const int64_t *offset; } TileSide;
+
 /* c [16 * rows, 16 * columns], rows [step] apart, = start + a times b. */
 typedef struct TileSum {
     int rows, columns;        /* of tiles, 1 or 2 */
     int64_t deep;             /* tiles */
-    const char *a, *b;
+    TileSide a, b;
     const float *start;       /* rows [start_step] apart, which may be 0; NULL: zeros */
     int64_t start_step;
     float *c;
     int64_t step;
 } TileSum;
 
+/* Packed blocks of [deep] tiles each. */
+static inline TileSide tiles_packed(const char *at, int64_t deep)
+{
+    return (TileSide){at, 64, deep * TILE_BYTES, TILE_BYTES, NULL};
+}
+
 typedef struct TileKernels {
     /* [lines] of [depth] numbers, [step] apart; turned: the depth's rows of [lines] numbers, [step] apart. For the left
        operand tiles have a row a line, for the right one a row for two numbers of all lines. */
     void (*pack)(int64_t lines, int64_t depth, const float *from, int64_t step, bool turned, bool right, char *to);
     void (*product)(const TileSum *sum);
+    /* [rows] of [n] numbers, [step] apart, rounded, to rows [to_step] bytes apart; with those of [b] (NULL: zeros) in pairs */
+    void (*round)(int64_t rows, int64_t n, const float *from, int64_t step, char *to, int64_t to_step);
+    void (*pair)(int64_t rows, int64_t n, const float *a, const float *b, int64_t step, char *to, int64_t to_step);
     void (*begin)(void);      /* on each thread, around products */
     void (*end)(void);
 } TileKernels;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Products of bf16 in tile registers against plain loops over doubles of rounded numbers: both operands straight and turned,
    with and without a bias, added or not, sides that fill no tile, depths of several layers, a result inside a wider one; the
-   same bits cut and spread over threads; interrupts; no memory. Skipped by processors that have none. */
+   same bits cut and spread over threads; interrupts; no memory. Convolutions and their adjoints of odd shapes likewise, against
+   those of f64. Skipped by processors that have none. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../../tensor/core.h"
 #include "../../tensor/half.h"
+#include "../../tensor/op.h"
 #include "../../tensor/product.h"
 #include "../../tensor/tiles.h"
 #include "../tap.h"
@@ -205,8 +207,137 @@ static void test_failures(void)
 #endif
 }
 
+/* ---- convolutions ---- */
+
+typedef struct Shape { int64_t n, c, h, w, o, down, across, padding, dilation, groups; } Shape;
+
+static TensorContext plain;           /* not narrow */
+
+static Tensor *filled(Scope *s, Dtype dtype, int64_t a, int64_t b, int64_t c, int64_t d, unsigned seed)
+{
+    int64_t shape[4] = {a, b, c, d};
+    float *v = numbers(a * b * c * d, seed);
+    Tensor *x = v ? scope_own(s, tensor_from_data(s->ctx, DTYPE_f32, 4, shape, v)) : NULL;
+    free(v);
+    return x ? s_cast(s, x, dtype) : NULL;
+}
+
+/* The convolution (0), or its gradient by the input (1) or the weight (2), of what is rounded first when the context is not
+   narrow. Owned. */
+static Tensor *convolution(TensorContext *ctx, const Shape *z, int which, Dtype dtype)
+{
+    static const OpId id[] = {OP_conv2d, OP_conv_input_grad, OP_conv_weight_grad};
+    int64_t one[2] = {1, 1}, padding[2] = {z->padding, z->padding}, dilation[2] = {z->dilation, z->dilation};
+    int64_t size[2] = {z->h, z->w}, kernel[2] = {z->down, z->across};
+    int64_t oh = z->h + 2 * z->padding - z->dilation * (z->down - 1), ow = z->w + 2 * z->padding - z->dilation * (z->across - 1);
+    Attr attr[5] = {attr_ints(2, which == 1 ? size : kernel), attr_ints(2, one), attr_ints(2, padding), attr_ints(2, dilation),
+                    attr_int(z->groups)};
+    Scope s;
+    scope_init(&s, ctx);
+    Dtype like = ctx->narrow ? dtype : DTYPE_bf16;
+    Tensor *x = s_cast(&s, filled(&s, like, z->n, z->c, z->h, z->w, 1), dtype);
+    Tensor *weight = s_cast(&s, filled(&s, like, z->o, z->c / z->groups, z->down, z->across, 2), dtype);
+    Tensor *dy = s_cast(&s, filled(&s, like, z->n, z->o, oh, ow, 3), dtype);
+    Tensor *in[3] = {which == 1 ? dy : x, which == 2 ? dy : weight, NULL};
+    Tensor *y = tensor_retain(s_op(&s, id[which], which ? 2 : 3, in, attr + (which == 0), 0));
+    scope_clear(&s);
+    return y;
+}
+
+/* The largest difference over the largest number. */
+static double apart(const Tensor *a, const Tensor *b)
+{
+    double worst = 0, top = 1e-30;
+    for (int64_t i = 0; i < tensor_size(a); i++) {
+        worst = fmax(worst, fabs(tensor_item(a, i) - tensor_item(b, i)));
+        top = fmax(top, fabs(tensor_item(b, i)));
+    }
+    return worst / top;
+}
+
+static bool same_bits(const Tensor *a, const Tensor *b)
+{
+    return a && b && memcmp(a->data, b->data, (size_t)tensor_size(a) * sizeof(float)) == 0;
+}
+
+static const Shape conv_shapes[] = {
+    {2, 16, 9, 7, 16, 3, 3, 1, 1, 1},    {3, 40, 8, 8, 24, 3, 3, 1, 1, 1},  {20, 64, 4, 4, 70, 3, 3, 1, 1, 1},
+    {2, 33, 6, 31, 17, 5, 4, 2, 1, 1},   {2, 48, 12, 31, 40, 1, 1, 0, 1, 1}, {2, 32, 14, 13, 32, 3, 3, 2, 2, 2},
+    {1, 16, 90, 60, 16, 3, 1, 0, 1, 1},  {1, 9, 5, 5, 8, 4, 4, 1, 1, 1},    {2, 16, 3, 3, 16, 3, 3, 2, 1, 1},
+    {2, 3, 12, 12, 16, 3, 3, 1, 1, 1},   {2, 16, 6, 6, 16, 3, 3, 3, 1, 1},
+};
+
+static void test_convolutions(void)
+{
+    static const char *const names[] = {"convolution", "its gradient by the input", "its gradient by the weight"};
+    TensorContext ctx;
+    tensor_context_init(&ctx, NULL);
+    ctx.narrow = true;
+    for (int which = 0; which < 3; which++) {
+        double worst = 0;
+        bool same = true;
+        for (size_t i = 0; i < sizeof conv_shapes / sizeof conv_shapes[0]; i++) {
+            Tensor *wanted = convolution(&plain, &conv_shapes[i], which, DTYPE_f64), *first = NULL;
+            for (int threads = 1; threads <= 4; threads *= 2) {
+                pool_set_threads(threads);
+                Tensor *y = convolution(&ctx, &conv_shapes[i], which, DTYPE_f32);
+                first = first ? first : tensor_retain(y);
+                same = same && same_bits(y, first);
+                tensor_release(y);
+            }
+            worst = first && wanted ? fmax(worst, apart(first, wanted)) : HUGE_VAL;
+            tensor_release(first);
+            tensor_release(wanted);
+        }
+        tap_ok(worst < 2e-6 && same, "%s: %.1g apart", names[which], worst);
+    }
+}
+
+static void test_convolution_stops(void)
+{
+    atomic_uint asked = FLAG_INTERRUPT;
+    TensorContext ctx;
+    bool stopped = true;
+    tensor_context_init(&ctx, &asked);
+    ctx.narrow = true;
+    for (int which = 0; which < 3; which++) {
+        Tensor *y = convolution(&ctx, &conv_shapes[2], which, DTYPE_f32);
+        stopped = stopped && !y && ctx.error.kind == ERROR_interrupt;
+        tensor_release(y);
+        error_clear(&ctx.error);
+    }
+    tap_ok(stopped, "interrupted convolutions");
+}
+
+static void test_convolution_failures(void)
+{
+#ifdef TESSERA_DEBUG
+    TensorContext ctx;
+    bool orderly = true;
+    int failures = 0;
+    tensor_context_init(&ctx, NULL);
+    ctx.narrow = true;
+    for (int which = 0; which < 3; which++)
+        for (int n = 1, reached = true; reached; n++) {
+            int64_t live = runtime_live_tensors();
+            memory_fail_at(n);
+            Tensor *y = convolution(&ctx, &conv_shapes[1], which, DTYPE_f32);
+            reached = memory_fail_at(0) <= 0;
+            orderly = orderly && (y != NULL) == !reached && (ctx.error.kind == ERROR_memory) == reached;
+            error_clear(&ctx.error);
+            tensor_release(y);
+            orderly = orderly && runtime_live_tensors() == live;
+            failures += reached;
+        }
+    tap_ok(orderly && failures > 6, "each of %d failing requests of convolutions is an ordinary error", failures);
+#else
+    tap_ok(true, "failing requests of convolutions # SKIP --enable-debug only");
+#endif
+}
+
 int main(void)
 {
+    tensor_context_init(&plain, NULL);
     if (!tile_kernels()) {
         tap_ok(true, "products of bf16 # SKIP no tile registers");
         return tap_end();
@@ -215,5 +346,8 @@ int main(void)
     test_special();
     test_interrupt();
     test_failures();
+    test_convolutions();
+    test_convolution_stops();
+    test_convolution_failures();
     return tap_end();
 }
