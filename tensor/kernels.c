@@ -199,6 +199,12 @@ CONVERT_HALF(f32, bf16, float, uint16_t)
 
 /* ---- the tables ---- */
 
+#if defined __AVX512F__ && defined __AVX512DQ__
+#include "kernels_gelu.h"
+#define k_gelu_f32 k_gelu_cells      /* in place of the template's */
+#define k_gelu_grad_f32 k_gelu_grad_cells
+#endif
+
 #define TABLE_FLOAT(k) { [DTYPE_f32] = k##_f32, [DTYPE_f64] = k##_f64 }
 #define TABLE_ARITH(k) { [DTYPE_i32] = k##_i32, [DTYPE_i64] = k##_i64, [DTYPE_f32] = k##_f32, [DTYPE_f64] = k##_f64 }
 #define TABLE_SAME(k)                                                                                               \

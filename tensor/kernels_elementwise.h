@@ -24,10 +24,13 @@
 #define IN_PLACE _Pragma("GCC ivdep")
 #endif
 
+/* Functions of one operand, which a set of kernels may have its own of. */
+#define OWN_OR_THIS __attribute__((unused))
+
 /* ---- values ---- */
 
 #define VALUE_1(name, out, value)                                                                                   \
-    static void KERNEL(name)(int64_t n, const void *x, void *y)                                                     \
+    OWN_OR_THIS static void KERNEL(name)(int64_t n, const void *x, void *y)                                         \
     {                                                                                                               \
         const T *xs = x;                                                                                            \
         out *to = y;                                                                                                \
@@ -65,7 +68,7 @@
 #define GRADS_SAME GRADS
 
 #define GRAD_1(name, value)                                                                                         \
-    static void KERNEL(name##_grad)(int64_t n, const void *x, const void *y, const void *g, void *dx)               \
+    OWN_OR_THIS static void KERNEL(name##_grad)(int64_t n, const void *x, const void *y, const void *g, void *dx)   \
     {                                                                                                               \
         const T *xs = x, *ys = y, *gs = g;                                                                          \
         T *to = dx;                                                                                                 \
@@ -150,6 +153,7 @@ static void KERNEL(clamp)(int64_t n, const void *x, const void *low, const void 
 #undef GRADS_ARITH
 #undef GRADS_SAME
 #undef IN_PLACE
+#undef OWN_OR_THIS
 #undef GRAD_1
 #undef GRAD_2
 #undef TO_BOOL
