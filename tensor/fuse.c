@@ -286,23 +286,20 @@ static bool leads_on(const Pass *pass, int arg)
     return arg < MOST_LEAVES ? pass->grad[arg] != NULL : pass->wanted[arg - MOST_LEAVES];
 }
 
-/* Adds n elements at [from] to the leaf's gradient, or writes them there first. */
-static void give_leaf(const Pass *pass, char *to, const void *from, int64_t n, bool first)
+/* What a leaf's gradient in one block is so far, at [sum] or still where its only part lies, and one more part of it. */
+static const void *add_part(const Pass *pass, const void *so_far, const void *part, int64_t n, void *sum)
 {
-    Block sum;
-    if (!first) {
-        pass->kernels->binary[BINARY_add][pass->dtype](n, to, from, sum.byte);
-        from = sum.byte;
-    }
-    memcpy(to, from, (size_t)n * pass->size);
+    if (!so_far)
+        return part;
+    pass->kernels->binary[BINARY_add][pass->dtype](n, so_far, part, sum);
+    return sum;
 }
 
 /* One block: value[] holds the leaves and what was made again; [g] has arrived; [at] is its place in the result. */
 static void backward_block(const Pass *pass, const void *const *value, const void *g, int64_t at, int64_t n)
 {
     Block block[MOST_STEPS], spare;
-    const void *grad[MOST_STEPS];
-    bool begun[MOST_LEAVES] = {false};
+    const void *grad[MOST_STEPS], *so_far[MOST_LEAVES] = {NULL};
     grad[pass->steps->n_steps - 1] = g;
     for (int i = pass->steps->n_steps - 1; i >= 0; i--) {
         const Step *step = &pass->steps->step[i];
@@ -310,15 +307,19 @@ static void backward_block(const Pass *pass, const void *const *value, const voi
             int arg = step->arg[k];
             if (!leads_on(pass, arg))
                 continue;
-            void *to = arg < MOST_LEAVES ? spare.byte : block[arg - MOST_LEAVES].byte;
+            char *leaf = arg < MOST_LEAVES ? pass->grad[arg] + at * (int64_t)pass->size : NULL;
+            void *to = !leaf ? block[arg - MOST_LEAVES].byte : so_far[arg] ? spare.byte : leaf;
             const void *d = step_gradient(pass, step, k, value, value[MOST_LEAVES + i], grad[i], n, to);
-            if (arg >= MOST_LEAVES) {
+            if (leaf)
+                so_far[arg] = add_part(pass, so_far[arg], d, n, leaf);
+            else
                 grad[arg - MOST_LEAVES] = d;
-            } else {
-                give_leaf(pass, pass->grad[arg] + at * (int64_t)pass->size, d, n, !begun[arg]);
-                begun[arg] = true;
-            }
         }
+    }
+    for (int i = 0; i < pass->steps->n_leaves; i++) {
+        char *leaf = so_far[i] ? pass->grad[i] + at * (int64_t)pass->size : NULL;
+        if (leaf && so_far[i] != leaf)
+            memcpy(leaf, so_far[i], (size_t)n * pass->size);
     }
 }
 
