@@ -169,12 +169,12 @@ def mlm(batch=32, tokens=128, narrow=False, **sizes):
     return model, draw, trained(model, adamw(model.parameters()), loss, narrow)
 
 
-def resnet(batch=128, width=64):
+def resnet(batch=128, width=64, narrow=False):
     """Channels last, which is faster than PyTorch's default here."""
     model = ResNet18(width).to(memory_format=torch.channels_last)
     optimiser = torch.optim.SGD(model.parameters(), 0.1, momentum=0.9)
     loss = lambda x: nt_xent(model(x.contiguous(memory_format=torch.channels_last)))
-    return model, lambda: (torch.randn(batch, 3, 32, 32),), trained(model, optimiser, loss)
+    return model, lambda: (torch.randn(batch, 3, 32, 32),), trained(model, optimiser, loss, narrow)
 
 
 def tiny():
@@ -278,6 +278,7 @@ def matmul(n):
 WORKLOADS = {
     "mlp": mlp, "mae": mae, "mlm": mlm, "resnet": resnet, "tiny": tiny,
     "mae_bf16": lambda: mae(narrow=True), "mlm_bf16": lambda: mlm(narrow=True),
+    "resnet_bf16": lambda: resnet(narrow=True),
     "adamw": update_adamw, "lars": update_lars,
     "chain": chain, "gelu": gelu, "layer_norm": layer_norm, "softmax": softmax,
     "conv3_64": convolution(64, 64, 32, 3), "conv3_256": convolution(256, 256, 8, 3), "conv3_rgb": convolution(3, 64, 32, 3),
