@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Chooses the kernel tables for this processor. KERNELS_X86 says that the build made three of each,
    KERNELS_TILES that it made those for tile registers. */
+#include "attention.h"
 #include "blocks.h"
 #include "core.h"
 #include "kernels.h"
@@ -28,6 +29,17 @@ const BlockKernels *block_kernels(void)
     return by_level[cpu_level()];
 }
 
+extern const AttentionKernels kernels_attention_sse2, kernels_attention_avx2, kernels_attention_avx512;
+
+const AttentionKernels *attention_kernels(void)
+{
+    static const AttentionKernels *const by_level[] = {
+        [CPU_BASE] = &kernels_attention_sse2, [CPU_AVX2] = &kernels_attention_avx2,
+        [CPU_AVX512] = &kernels_attention_avx512,
+    };
+    return by_level[cpu_level()];
+}
+
 extern const RandomKernels kernels_random_sse2, kernels_random_avx2, kernels_random_avx512;
 
 const RandomKernels *random_kernels(void)
@@ -45,6 +57,10 @@ const Kernels *kernels(void) { return &kernels_plain; }
 extern const BlockKernels kernels_blocks_plain;
 
 const BlockKernels *block_kernels(void) { return &kernels_blocks_plain; }
+
+extern const AttentionKernels kernels_attention_plain;
+
+const AttentionKernels *attention_kernels(void) { return &kernels_attention_plain; }
 
 extern const RandomKernels kernels_random_plain;
 

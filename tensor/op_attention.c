@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Attention in one pass. For f32 a task takes one head: its keys and values go into panels, then blocks of queries run
-   through scores, softmax and the second product while they lie in the cache (blocks.h). The gradient recomputes the
-   scores, so nothing but the inputs is kept. Other dtypes, gradients by the mask and second orders are ops.
+/* Attention in one pass. For f32 a task takes some heads, or some queries of a long one: blocks of queries run through
+   scores, softmax and the second product while these lie in the cache (attention.h); keys and values are read where they
+   lie. The gradient recomputes the scores, so nothing but the inputs is kept. Other dtypes, gradients by the mask and
+   second orders are ops.
 
    Invariant: a head's blocks and sums depend on sizes only, so the bits are the same for any number of threads. */
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
 
-#include "blocks.h"
+#include "attention.h"
 #include "core.h"
 
-#define LANES BLOCK_LANES
-#define MOST_ROWS 64          /* queries of a block */
-#define LEAST_ROWS 14
-#define SCORES (64 << 10)     /* floats of a block's scores, about what the second-level cache has room for */
+#define LANES HEAD_LANES
+#define SCORES (128 << 10)    /* floats of a block's scores, about what the second-level cache has room for */
 #define PART_ROWS 256         /* queries of a task, forward */
+#define PART_SCORES (32 << 10)         /* and the scores of one that takes several heads */
 
 typedef struct Operand {
     Tensor *tensor;           /* owned; f32 whose last axis lies in one piece */
@@ -24,14 +24,15 @@ typedef struct Operand {
 } Operand;
 
 typedef struct Attention {
-    const BlockKernels *kernels;
+    const AttentionKernels *kernels;
     TensorContext *ctx;
     int n_batch;
     int64_t shape[TENSOR_MAX_DIMS], batches;
     int64_t t, s, d, e;
-    int64_t wide_s, wide_d, wide_e;        /* rounded up to whole vectors */
-    int64_t rows, parts;      /* queries of a block; tasks a head, forward */
-    double scale;
+    int64_t wide_d, wide_e;   /* rounded up to whole vectors */
+    int64_t lanes;            /* queries of a block */
+    int64_t parts, together;  /* tasks a head, forward; heads a task */
+    float scale;
     bool causal, bools;       /* bools: the mask's dtype */
     Operand q, k, v, dy;
     Tensor *mask;             /* owned; bool or f32; NULL: none */
@@ -204,10 +205,21 @@ static int64_t whole(int64_t n)
     return (n + LANES - 1) / LANES * LANES;
 }
 
+/* How many queries are a block, and what is a task. */
+static void cut_work(Attention *a)
+{
+    int64_t most = HEAD_WIDE * LANES, fits = SCORES / a->s / LANES * LANES;
+    a->lanes = fits > most ? most : fits < LANES ? LANES : fits;
+    a->lanes = a->lanes > whole(a->t) ? whole(a->t) : a->lanes;
+    a->parts = (a->t + PART_ROWS - 1) / PART_ROWS;
+    a->together = PART_SCORES / a->s / a->t;
+    a->together = a->together < 1 ? 1 : a->together;
+}
+
 static bool begin(TensorContext *ctx, Attention *a, Tensor *const *in, const Attr *attr)
 {
     const Tensor *q = in[0];
-    a->kernels = block_kernels();
+    a->kernels = attention_kernels();
     a->ctx = ctx;
     a->n_batch = q->ndim - 2;
     a->batches = 1;
@@ -218,13 +230,9 @@ static bool begin(TensorContext *ctx, Attention *a, Tensor *const *in, const Att
     a->s = in[1]->shape[q->ndim - 2];
     a->e = in[2]->shape[q->ndim - 1];
     a->wide_d = whole(a->d);
-    a->wide_s = whole(a->s);
     a->wide_e = whole(a->e);
-    a->rows = SCORES / a->wide_s;
-    a->rows = a->rows > MOST_ROWS ? MOST_ROWS : a->rows < LEAST_ROWS ? LEAST_ROWS : a->rows;
-    a->rows = a->rows > a->t ? a->t : a->rows;
-    a->parts = (a->t + PART_ROWS - 1) / PART_ROWS;
-    a->scale = attr[0].num;
+    cut_work(a);
+    a->scale = (float)attr[0].num;
     a->causal = attr[1].b;
     return operand_take(ctx, in[0], &a->q) && operand_take(ctx, in[1], &a->k) && operand_take(ctx, in[2], &a->v) &&
            (!in[3] || mask_take(ctx, a, q, in[3]));
@@ -249,186 +257,248 @@ static int64_t offset(const Attention *a, const int64_t *stride, int64_t batch)
     return at;
 }
 
-static const float *head_of(const Attention *a, const Operand *o, int64_t batch)
-{
-    return (const float *)(const void *)o->tensor->data + offset(a, o->batch, batch);
-}
-
-static float *rows_of(const Attention *a, const Operand *o, int64_t batch, int64_t row)
-{
-    return (float *)(void *)o->tensor->data + offset(a, o->batch, batch) + row * o->step;
-}
-
 /* ---- a head ---- */
 
-/* What a task works in: panels of a head's keys and values, and the blocks of some queries. */
-typedef struct Head {
-    int64_t batch;
+/* What a task works in: a block's queries and their gradients, turned, its scores and their gradients, and room for
+   matrices whose rows are not whole vectors. */
+typedef struct Work {
     float *base;
-    float *keys_turned, *values, *keys, *values_turned, *dk, *dv;
-    float *q, *dy, *p, *dp, *out, *top, *share;
-} Head;
+    int64_t used;
+    float *q, *dy, *p, *dp, *share;
+    HeadRows keys, values, queries, grads, dk, dv, out;
+} Work;
 
-static float *cut(float **at, int64_t floats)
+/* Without a base this only counts. */
+static float *cut(Work *w, int64_t floats)
 {
-    float *piece = *at;
-    *at += floats;
+    float *piece = w->base ? w->base + w->used : NULL;
+    w->used += floats;
     return piece;
 }
 
-static bool head_take(Attention *a, Head *h, int64_t batch, bool grad)
+static HeadRows cut_ragged(Work *w, int64_t rows, int64_t n)
 {
-    int64_t by_d = a->wide_s * a->wide_d, by_e = a->wide_s * a->wide_e, per_row = a->wide_d + a->wide_e + a->wide_s;
-    int64_t wide_out = a->wide_d > a->wide_e ? a->wide_d : a->wide_e;
-    int64_t floats = by_d + by_e + a->rows * (per_row + wide_out + 2 * LANES);
+    HeadRows room = {NULL, whole(n)};
+    if (n % LANES != 0)
+        room.at = cut(w, rows * room.step);
+    return room;
+}
+
+static void cut_all(const Attention *a, Work *w, bool grad)
+{
+    w->q = cut(w, a->lanes * a->d);
+    w->p = cut(w, a->lanes * a->s);
+    w->share = cut(w, a->lanes);
+    w->out = cut_ragged(w, a->lanes, grad ? a->d : a->e);
+    if (!grad) {
+        w->values = cut_ragged(w, a->s, a->e);
+        return;
+    }
+    w->dy = cut(w, a->lanes * a->e);
+    w->dp = cut(w, a->lanes * a->s);
+    w->keys = cut_ragged(w, a->s, a->d);
+    w->queries = cut_ragged(w, a->t, a->d);
+    w->grads = cut_ragged(w, a->t, a->e);
+    w->dk = cut_ragged(w, a->s, a->d);
+    w->dv = cut_ragged(w, a->s, a->e);
+}
+
+static bool work_take(Attention *a, Work *w, bool grad)
+{
     Error error = {0};
-    if (grad)
-        floats += 2 * by_d + by_e + a->rows * a->wide_s;
-    float *at = h->base = scratch_take(&error, (size_t)floats * sizeof(float));
-    h->batch = batch;
-    if (!at) {
+    *w = (Work){0};
+    cut_all(a, w, grad);
+    w->base = scratch_take(&error, (size_t)w->used * sizeof(float));
+    if (!w->base) {
         atomic_store(&a->failed, true);
         return false;
     }
-    h->keys_turned = cut(&at, by_d);
-    h->q = cut(&at, a->rows * a->wide_d);
-    h->dy = cut(&at, a->rows * a->wide_e);
-    h->p = cut(&at, a->rows * a->wide_s);
-    h->out = cut(&at, a->rows * wide_out);
-    h->top = cut(&at, a->rows * LANES);
-    h->share = cut(&at, a->rows * LANES);
-    a->kernels->pack_turned(a->s, a->d, head_of(a, &a->k, batch), a->k.step, h->keys_turned);
-    if (!grad) {
-        h->values = cut(&at, by_e);
-        a->kernels->pack_panels(a->s, a->e, head_of(a, &a->v, batch), a->v.step, h->values);
-        return true;
-    }
-    h->dp = cut(&at, a->rows * a->wide_s);
-    h->keys = cut(&at, by_d);
-    h->dk = cut(&at, by_d);
-    h->values_turned = cut(&at, by_e);
-    h->dv = cut(&at, by_e);
-    a->kernels->pack_panels(a->s, a->d, head_of(a, &a->k, batch), a->k.step, h->keys);
-    a->kernels->pack_turned(a->s, a->e, head_of(a, &a->v, batch), a->v.step, h->values_turned);
-    memset(h->dk, 0, (size_t)by_d * sizeof(float));
-    memset(h->dv, 0, (size_t)by_e * sizeof(float));
+    w->used = 0;
+    cut_all(a, w, grad);
     return true;
 }
 
-/* c [rows, n] in blocks = a [rows, inner], in [blocks], times panels of [depth] rows and n columns. */
-static void times_panels(const Attention *a, int64_t rows, int64_t blocks, const float *x, int64_t n, int64_t depth,
-                         const float *panels, float *c)
+static HeadRows rows_of(const Attention *a, const Operand *o, int64_t head, int64_t row)
 {
-    for (int64_t j = 0; j < n; j += BLOCK_PANEL) {
-        int64_t wide = n - j < BLOCK_PANEL ? n - j : BLOCK_PANEL;
-        BlockResult to = {c + j * LANES * rows, LANES, rows * LANES};
-        a->kernels->product(rows, blocks, x, wide, panels + j * LANES * depth, to, false, NULL);
-    }
+    return (HeadRows){(float *)(void *)o->tensor->data + offset(a, o->batch, head) + row * o->step, o->step};
 }
 
-/* Scores that must not count, and those that a mask moves. Only the last block has columns that do not exist. */
-static void mask_scores(const Attention *a, const Head *h, int64_t first, int64_t rows, int64_t blocks, float *scores)
+static HeadRows from_row(HeadRows rows, int64_t row)
+{
+    return (HeadRows){rows.at + row * rows.step, rows.step};
+}
+
+/* All rows of an operand as whole vectors: where they lie, or copied into [room] with zeros behind them. */
+static HeadRows whole_rows(const Attention *a, const Operand *o, int64_t head, int64_t rows, int64_t n, HeadRows room)
+{
+    HeadRows from = rows_of(a, o, head, 0);
+    if (!room.at)
+        return from;
+    for (int64_t i = 0; i < rows; i++) {
+        float *to = room.at + i * room.step;
+        memcpy(to, from.at + i * from.step, (size_t)n * sizeof *to);
+        memset(to + n, 0, (size_t)(room.step - n) * sizeof *to);
+    }
+    return room;
+}
+
+/* Where rows that a product writes go: where they belong, or into [room], to be brought there by put_rows. */
+static HeadRows result_rows(const Attention *a, const Operand *o, int64_t head, int64_t row, HeadRows room)
+{
+    return room.at ? room : rows_of(a, o, head, row);
+}
+
+static void put_rows(const Attention *a, const Operand *o, int64_t head, int64_t row, int64_t rows, int64_t n, HeadRows room)
+{
+    HeadRows to = room.at ? rows_of(a, o, head, row) : room;
+    for (int64_t i = 0; to.at && i < rows; i++)
+        memcpy(to.at + i * to.step, room.at + i * room.step, (size_t)n * sizeof *to.at);
+}
+
+/* Some queries of a head that lie side by side, and how many keys they see. */
+typedef struct Block { int64_t head, first, rows, wide, lanes, seen; } Block;
+
+static Block block_at(const Attention *a, int64_t head, int64_t first, int64_t end)
+{
+    Block b = {.head = head, .first = first, .rows = end - first < a->lanes ? end - first : a->lanes, .seen = a->s};
+    b.wide = (b.rows + LANES - 1) / LANES;
+    b.lanes = b.wide * LANES;
+    if (a->causal && first + b.rows < a->s)
+        b.seen = first + b.rows;
+    return b;
+}
+
+/* Scores that must not count, and those that a mask moves. */
+static void mask_scores(const Attention *a, const Block *b, float *scores)
 {
     const int64_t *stride = a->mask_stride + a->n_batch;
-    int64_t from = a->mask ? offset(a, a->mask_stride, h->batch) : 0;
-    bool cut_off = blocks * LANES > a->s || (a->causal && blocks * LANES > first + 1);
-    if (!a->mask && !cut_off)
-        return;
-    for (int64_t j = 0; j < blocks * LANES; j++)
-        for (int64_t i = 0; i < rows; i++) {
-            float *x = scores + (j / LANES * rows + i) * LANES + j % LANES;
-            if (j >= a->s || (a->causal && j > first + i)) {
+    int64_t from = a->mask ? offset(a, a->mask_stride, b->head) + b->first * stride[0] : 0;
+    for (int64_t j = a->mask ? 0 : b->first + 1; (a->mask || a->causal) && j < b->seen; j++)
+        for (int64_t i = 0; i < b->rows; i++) {
+            float *x = scores + j * b->lanes + i;
+            int64_t at = from + i * stride[0] + j * stride[1];
+            if (a->causal && j > b->first + i)
                 *x = -INFINITY;
-                continue;
-            }
-            if (!a->mask)
-                continue;
-            int64_t at = from + (first + i) * stride[0] + j * stride[1];
-            if (!a->bools)
+            else if (a->mask && !a->bools)
                 *x += ((const float *)(const void *)a->mask->data)[at];
-            else if (!((const bool *)(const void *)a->mask->data)[at])
+            else if (a->mask && !((const bool *)(const void *)a->mask->data)[at])
                 *x = -INFINITY;
         }
 }
 
-/* The softmax of queries [first, first + rows), not yet times its share; returns how many blocks of keys they see. */
-static int64_t scores_of(const Attention *a, const Head *h, int64_t first, int64_t rows)
+static void scores_of(const Attention *a, const Work *w, const Block *b)
 {
-    int64_t all = a->wide_s / LANES, seen = a->causal ? (first + rows + LANES - 1) / LANES : all;
-    seen = (seen + BLOCK_PANEL - 1) / BLOCK_PANEL * BLOCK_PANEL;
-    seen = seen > all ? all : seen;
-    a->kernels->pack_rows(rows, a->d, head_of(a, &a->q, h->batch) + first * a->q.step, a->q.step, (float)a->scale, h->q);
-    times_panels(a, rows, a->wide_d / LANES, h->q, seen, a->wide_d, h->keys_turned, h->p);
-    mask_scores(a, h, first, rows, seen, h->p);
-    a->kernels->softmax(rows, seen, h->p, h->top, h->share);
-    return seen;
+    HeadRows q = rows_of(a, &a->q, b->head, b->first), k = rows_of(a, &a->k, b->head, 0);
+    a->kernels->turn(b->rows, a->d, q.at, q.step, b->wide, w->q);
+    a->kernels->product(b->seen, a->d, b->wide, (HeadLeft){k.at, k.step, false}, (HeadRows){w->q, b->lanes},
+                        (HeadResult){{w->p, b->lanes}, false, &a->scale, 0});
+    mask_scores(a, b, w->p);
+}
+
+static void forward_block(const Attention *a, const Work *w, const Block *b, HeadRows values)
+{
+    HeadRows out = result_rows(a, &a->out, b->head, b->first, w->out);
+    scores_of(a, w, b);
+    a->kernels->softmax(b->seen, b->wide, w->p, w->share);
+    a->kernels->product(b->rows, b->seen, a->wide_e / LANES, (HeadLeft){w->p, b->lanes, true}, values,
+                        (HeadResult){out, false, w->share, 1});
+    put_rows(a, &a->out, b->head, b->first, b->rows, a->e, w->out);
 }
 
 static void forward_task(void *arg, int64_t task)
 {
     Attention *a = arg;
-    Head h;
-    int64_t first = task % a->parts * PART_ROWS, last = first + PART_ROWS < a->t ? first + PART_ROWS : a->t;
-    if (!head_take(a, &h, task / a->parts, false))
+    Work w;
+    int64_t part = task % a->parts * PART_ROWS, last = part + PART_ROWS < a->t ? part + PART_ROWS : a->t;
+    int64_t head = task / a->parts * a->together, end = head + a->together < a->batches ? head + a->together : a->batches;
+    if (!work_take(a, &w, false))
         return;
-    for (int64_t row = first; row < last && !tensor_stopped(a->ctx); row += a->rows) {
-        int64_t rows = last - row < a->rows ? last - row : a->rows, seen = scores_of(a, &h, row, rows);
-        times_panels(a, rows, seen, h.p, a->wide_e / LANES, a->wide_s, h.values, h.out);
-        a->kernels->unpack_rows(rows, a->e, h.out, h.share, rows_of(a, &a->out, h.batch, row), a->out.step);
+    for (; head < end; head++) {
+        HeadRows values = whole_rows(a, &a->v, head, a->s, a->e, w.values);
+        for (int64_t row = part; row < last && !tensor_stopped(a->ctx); row += a->lanes) {
+            Block b = block_at(a, head, row, last);
+            forward_block(a, &w, &b, values);
+        }
     }
-    scratch_release(h.base);
+    scratch_release(w.base);
 }
 
-/* sums [blocks * 16, n * 16] += the transpose of x [rows, blocks * 16] times y [rows, n * 16] */
-static void add_turned(const Attention *a, int64_t rows, int64_t blocks, const float *x, int64_t n, const float *y,
-                       float *sums)
+/* The gradients by the scores, and the softmax again. */
+static void scores_grad(const Attention *a, const Work *w, const Block *b)
 {
-    for (int64_t j = 0; j < n; j += BLOCK_PANEL) {
-        int64_t wide = n - j < BLOCK_PANEL ? n - j : BLOCK_PANEL;
-        BlockRows from = {y + j * rows * LANES, LANES, rows * LANES};
-        for (int64_t i = 0; i < blocks; i++)
-            a->kernels->product_grad(rows, x + i * rows * LANES, wide, from, true, NULL,
-                                     sums + (i * LANES * n + j) * LANES, n * LANES);
+    HeadRows dy = rows_of(a, &a->dy, b->head, b->first), v = rows_of(a, &a->v, b->head, 0);
+    scores_of(a, w, b);
+    a->kernels->turn(b->rows, a->e, dy.at, dy.step, b->wide, w->dy);
+    a->kernels->product(b->seen, a->e, b->wide, (HeadLeft){v.at, v.step, false}, (HeadRows){w->dy, b->lanes},
+                        (HeadResult){{w->dp, b->lanes}, false, NULL, 0});
+    a->kernels->softmax_grad(b->seen, b->wide, w->p, w->dp);
+}
+
+static void query_grad(const Attention *a, const Work *w, const Block *b, HeadRows keys)
+{
+    HeadRows dq = result_rows(a, &a->dq, b->head, b->first, w->out);
+    a->kernels->product(b->rows, b->seen, a->wide_d / LANES, (HeadLeft){w->dp, b->lanes, true}, keys,
+                        (HeadResult){dq, false, &a->scale, 0});
+    put_rows(a, &a->dq, b->head, b->first, b->rows, a->d, w->out);
+}
+
+/* Blocks add to the gradients of the keys that they see. The first begins where it sees all. */
+static void zero_rows(HeadRows to, int64_t rows, int64_t n)
+{
+    for (int64_t i = 0; i < rows; i++)
+        memset(to.at + i * to.step, 0, (size_t)n * sizeof *to.at);
+}
+
+static void backward_head(const Attention *a, const Work *w, int64_t head)
+{
+    HeadRows keys = whole_rows(a, &a->k, head, a->s, a->d, w->keys), dk = {0}, dv = {0};
+    HeadRows queries = whole_rows(a, &a->q, head, a->t, a->d, w->queries);
+    HeadRows grads = whole_rows(a, &a->dy, head, a->t, a->e, w->grads);
+    if (a->dk.tensor)
+        dk = result_rows(a, &a->dk, head, 0, w->dk);
+    if (a->dv.tensor)
+        dv = result_rows(a, &a->dv, head, 0, w->dv);
+    if (a->causal && dk.at)
+        zero_rows(dk, a->s, a->wide_d);
+    if (a->causal && dv.at)
+        zero_rows(dv, a->s, a->wide_e);
+    for (int64_t row = 0; row < a->t && !tensor_stopped(a->ctx); row += a->lanes) {
+        Block b = block_at(a, head, row, a->t);
+        bool add = a->causal || row > 0;
+        scores_grad(a, w, &b);
+        if (dk.at)
+            a->kernels->product(b.seen, b.rows, a->wide_d / LANES, (HeadLeft){w->dp, b.lanes, false}, from_row(queries, row),
+                                (HeadResult){dk, add, &a->scale, 0});
+        if (dv.at)
+            a->kernels->product(b.seen, b.rows, a->wide_e / LANES, (HeadLeft){w->p, b.lanes, false}, from_row(grads, row),
+                                (HeadResult){dv, add, NULL, 0});
+        if (a->dq.tensor)
+            query_grad(a, w, &b, keys);
     }
-}
-
-static void backward_rows(const Attention *a, Head *h, int64_t first, int64_t rows)
-{
-    int64_t seen = scores_of(a, h, first, rows), blocks_d = a->wide_d / LANES, blocks_e = a->wide_e / LANES;
-    const float *dy = head_of(a, &a->dy, h->batch) + first * a->dy.step;
-    a->kernels->pack_rows(rows, a->e, dy, a->dy.step, 1, h->dy);
-    times_panels(a, rows, blocks_e, h->dy, seen, a->wide_e, h->values_turned, h->dp);
-    a->kernels->softmax_grad(rows, seen, h->p, h->share, h->dp, h->top);
-    add_turned(a, rows, seen, h->dp, blocks_d, h->q, h->dk);
-    add_turned(a, rows, seen, h->p, blocks_e, h->dy, h->dv);
-    if (!a->dq.tensor)
-        return;
-    for (int64_t i = 0; i < rows * LANES; i++)
-        h->top[i] = (float)a->scale;
-    times_panels(a, rows, seen, h->dp, blocks_d, a->wide_s, h->keys, h->out);
-    a->kernels->unpack_rows(rows, a->d, h->out, h->top, rows_of(a, &a->dq, h->batch, first), a->dq.step);
-}
-
-static void store_rows(const Attention *a, const Operand *to, int64_t batch, int64_t n, int64_t step, const float *from)
-{
-    for (int64_t i = 0; to->tensor && i < a->s; i++)
-        memcpy(rows_of(a, to, batch, i), from + i * step, (size_t)n * sizeof *from);
+    if (dk.at)
+        put_rows(a, &a->dk, head, 0, a->s, a->d, w->dk);
+    if (dv.at)
+        put_rows(a, &a->dv, head, 0, a->s, a->e, w->dv);
 }
 
 static void backward_task(void *arg, int64_t task)
 {
     Attention *a = arg;
-    Head h;
-    if (!head_take(a, &h, task, true))
+    Work w;
+    int64_t head = task * a->together, end = head + a->together < a->batches ? head + a->together : a->batches;
+    if (!work_take(a, &w, true))
         return;
-    for (int64_t row = 0; row < a->t && !tensor_stopped(a->ctx); row += a->rows)
-        backward_rows(a, &h, row, a->t - row < a->rows ? a->t - row : a->rows);
-    store_rows(a, &a->dk, task, a->d, a->wide_d, h.dk);
-    store_rows(a, &a->dv, task, a->e, a->wide_e, h.dv);
-    scratch_release(h.base);
+    for (; head < end && !tensor_stopped(a->ctx); head++)
+        backward_head(a, &w, head);
+    scratch_release(w.base);
 }
 
 /* ---- run ---- */
+
+static int64_t tasks(const Attention *a)
+{
+    return (a->batches + a->together - 1) / a->together;
+}
 
 static bool finish(TensorContext *ctx, Attention *a, bool done)
 {
@@ -459,7 +529,7 @@ bool softmax_attention_run(OpCall *call)
     lay_out_like(call->in[0], call->out[0]);
     a.out = result_to(call->out[0]);
     bool done = begin(call->ctx, &a, call->in, call->attr) &&
-                pool_run(call->ctx, a.batches * a.parts, forward_task, &a);
+                pool_run(call->ctx, tasks(&a) * a.parts, forward_task, &a);
     return finish(call->ctx, &a, done);
 }
 
@@ -508,7 +578,7 @@ bool softmax_attention_grad(GradCall *g)
         return grad_ops(g);
     bool done = take_parts(g) && grad_take(g, 0, &a.dq) && grad_take(g, 1, &a.dk) && grad_take(g, 2, &a.dv) &&
                 begin(g->ctx, &a, g->in, g->attr) && operand_take(g->ctx, g->dy[0], &a.dy) &&
-                pool_run(g->ctx, a.batches, backward_task, &a);
+                pool_run(g->ctx, tasks(&a), backward_task, &a);
     if (!finish(g->ctx, &a, done))
         return false;
     for (int i = 0; i < 3; i++)
