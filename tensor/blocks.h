@@ -35,13 +35,7 @@ typedef struct BlockKernels {
     void (*pack_panels)(int64_t rows, int64_t n, const float *from, int64_t step, float *to);
     void (*pack_turned)(int64_t rows, int64_t n, const float *from, int64_t step, float *to);
     void (*pack_columns)(int64_t rows, int64_t n, const float *from, int64_t step, float *to);
-    /* x = e^(x - top), its rows' sums inverted in all lanes of share [rows][16]: 0 for a row of minus infinities */
-    void (*softmax)(int64_t rows, int64_t blocks, float *x, float *top, float *share);
-    /* y = y share, the softmax; g = y (g - the row's sum of y g); sum: [rows][16] to work in */
-    void (*softmax_grad)(int64_t rows, int64_t blocks, float *y, const float *share, float *g, float *sum);
     void (*add)(int64_t n, const float *from, float *to);           /* to += from, which do not overlap */
-    /* to [rows, n], rows [step] apart, = from in blocks, each row times its share */
-    void (*unpack_rows)(int64_t rows, int64_t n, const float *from, const float *share, float *to, int64_t step);
 } BlockKernels;
 
 const BlockKernels *block_kernels(void);     /* the best that this processor runs (kernels_pick.c) */

@@ -29,7 +29,7 @@ typedef int32_t Bits __attribute__((vector_size(64), aligned(4), may_alias));
 #define MOST_ROWS 2
 #endif
 
-/* One step of the depth. Rows of the left operand in threes: an address has room for one or two steps. */
+/* One step of the depth. */
 INLINE void step_of(const int rows, const int wide, const bool turned, const float *a, int64_t a_step, const float *b,
                     V (*sum)[4])
 {
@@ -127,7 +127,7 @@ static void product(int64_t rows, int64_t depth, int64_t wide, HeadLeft a, HeadR
 #endif
     };
     while (wide > 0) {
-        int most = wide >= 4 ? 4 : wide >= 2 ? 2 : 1, now = most > MOST_WIDE ? MOST_WIDE : most;
+        int now = MOST_WIDE == 1 || wide == 1 ? 1 : wide >= 4 ? 4 : 2;
         by_wide[now][a.turned](rows, depth, a, b, c);
         wide -= now;
         b.at += now * HEAD_LANES;

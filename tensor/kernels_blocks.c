@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Products of blocked matrices and the softmax between two of them, for one instruction set (blocks.h): compiled once
-   for each, with KERNELS_ISA naming it, and exported as kernels_blocks_ISA. A vector is 16 floats everywhere; the
-   compiler splits it where registers are shorter, so the products keep as many of them as there are registers for. */
+/* Products of blocked matrices for one instruction set (blocks.h): compiled once for each, with KERNELS_ISA naming it, and
+   exported as kernels_blocks_ISA. A vector is 16 floats everywhere; the compiler splits it where registers are shorter, so
+   the products keep as many of them as there are registers for. */
 #include <string.h>
 
 #include "blocks.h"
 #include "vector.h"
-#include "vmath.h"
 
 /* Rows and vectors of a product that are summed in registers at once. */
 #if defined(__AVX512F__)
@@ -265,78 +264,6 @@ static void pack_columns(int64_t rows, int64_t n, const float *from, int64_t ste
         }
 }
 
-/* ---- softmax of rows in blocks ---- */
-
-/* All 16 lanes of every row become their largest, or their sum. */
-#define OVER_LANES(name, step)                                                                                        \
-    static void name(int64_t n, float *x)                                                                             \
-    {                                                                                                                 \
-        for (int64_t i = 0; i < n; i += BLOCK_LANES) {                                                                \
-            float y = x[i];                                                                                           \
-            for (int k = 1; k < BLOCK_LANES; k++)                                                                     \
-                y = step;                                                                                             \
-            for (int k = 0; k < BLOCK_LANES; k++)                                                                     \
-                x[i + k] = y;                                                                                         \
-        }                                                                                                             \
-    }
-OVER_LANES(top_lanes, y > x[i + k] ? y : x[i + k])
-OVER_LANES(add_lanes, y + x[i + k])
-
-static void softmax(int64_t rows, int64_t blocks, float *restrict x, float *restrict top, float *restrict share)
-{
-    int64_t n = rows * BLOCK_LANES;
-    for (int64_t i = 0; i < n; i++)
-        top[i] = x[i];
-    for (int64_t block = 1; block < blocks; block++)
-        for (int64_t i = 0; i < n; i++)
-            top[i] = top[i] > x[block * n + i] ? top[i] : x[block * n + i];
-    top_lanes(n, top);
-    for (int64_t i = 0; i < n; i++) {
-        top[i] = top[i] == -INFINITY ? 0 : top[i];
-        share[i] = 0;
-    }
-    for (int64_t block = 0; block < blocks; block++)
-        for (int64_t i = 0; i < n; i++) {
-            float y = vf_exp(x[block * n + i] - top[i]);
-            x[block * n + i] = y;
-            share[i] += y;
-        }
-    add_lanes(n, share);
-    for (int64_t i = 0; i < n; i++)
-        share[i] = share[i] == 0 ? 0 : 1 / share[i];
-}
-
-static void softmax_grad(int64_t rows, int64_t blocks, float *restrict y, const float *restrict share, float *restrict g,
-                         float *restrict sum)
-{
-    int64_t n = rows * BLOCK_LANES;
-    for (int64_t i = 0; i < n; i++)
-        sum[i] = 0;
-    for (int64_t block = 0; block < blocks; block++)
-        for (int64_t i = 0; i < n; i++) {
-            float p = y[block * n + i] * share[i];
-            y[block * n + i] = p;
-            sum[i] += p * g[block * n + i];
-        }
-    add_lanes(n, sum);
-    for (int64_t block = 0; block < blocks; block++)
-        for (int64_t i = 0; i < n; i++)
-            g[block * n + i] = y[block * n + i] * (g[block * n + i] - sum[i]);
-}
-
-static void unpack_rows(int64_t rows, int64_t n, const float *from, const float *share, float *to, int64_t step)
-{
-    for (int64_t j = 0; j < n; j += BLOCK_LANES)
-        for (int64_t i = 0; i < rows; i++, from += BLOCK_LANES) {
-            if (n - j >= BLOCK_LANES) {
-                PUT(to + i * step + j) = AT(from) * AT(share + i * BLOCK_LANES);
-                continue;
-            }
-            for (int64_t k = 0; k < n - j; k++)
-                to[i * step + j + k] = from[k] * share[i * BLOCK_LANES];
-        }
-}
-
 static void add(int64_t n, const float *restrict from, float *restrict to)
 {
     for (int64_t i = 0; i < n; i++)
@@ -349,6 +276,5 @@ static void add(int64_t n, const float *restrict from, float *restrict to)
 extern const BlockKernels JOIN(kernels_blocks_, KERNELS_ISA);
 const BlockKernels JOIN(kernels_blocks_, KERNELS_ISA) = {
     .rows = ROWS, .gather = gather, .scatter = scatter, .product = product, .product_grad = product_grad, .pack_rows = pack_rows,
-    .pack_panels = pack_panels, .pack_turned = pack_turned, .softmax = softmax, .softmax_grad = softmax_grad,
-    .pack_columns = pack_columns, .unpack_rows = unpack_rows, .add = add,
+    .pack_panels = pack_panels, .pack_turned = pack_turned, .pack_columns = pack_columns, .add = add,
 };
