@@ -405,7 +405,7 @@ static void KERNEL(adam)(int64_t n, const UpdateNumbers *u, const void *p, const
         T mean = b1 * ms[i] + a1 * d, square = b2 * vs[i] + a2 * d * d;
         kept[i] = mean;
         squares[i] = square;
-        to[i] = stay * w - rate * (mean * c1 / (VMATH(root)(square * c2) + eps) + decay * w);
+        to[i] = stay * w - rate * (mean * c1 / (VMATH(sqrt)(square * c2) + eps) + decay * w);
     }
 }
 
@@ -417,7 +417,7 @@ static void KERNEL(adam_direction)(int64_t n, const UpdateNumbers *u, const void
     T *to = out;
     T c1 = (T)u->correct1, c2 = (T)u->correct2, eps = (T)u->eps, decay = (T)u->decay;
     NO_OVERLAP
-    for (int64_t i = 0; i < n; i++) to[i] = ms[i] * c1 / (VMATH(root)(vs[i] * c2) + eps) + decay * ps[i];
+    for (int64_t i = 0; i < n; i++) to[i] = ms[i] * c1 / (VMATH(sqrt)(vs[i] * c2) + eps) + decay * ps[i];
 }
 
 /* a x + b y */

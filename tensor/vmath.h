@@ -475,22 +475,6 @@ static inline float vf_hypot(float a, float b)
 
 static inline float vf_sqrt(float x) { return __builtin_sqrtf(x); }
 
-/* The same within 1 ulp, where another division keeps the divider busy: Newton's steps towards 1 / sqrt(x) from the
-   bits, then one towards sqrt(x). */
-static inline float vf_root(float x)
-{
-    bool small = x < 0x1p-100f, large = x > 0x1p100f;
-    float a = x * (small ? 0x1p60f : large ? 0x1p-60f : 1.0f), half = 0.5f * a;
-    float r = vf_from_bits((int32_t)(0x5f3759dfu - ((uint32_t)vf_bits(a) >> 1)));
-    r = r * (1.5f - half * r * r);
-    r = r * (1.5f - half * r * r);
-    r = r * (1.5f - half * r * r);
-    float s = a * r;
-    s = (s + 0.5f * r * (a - s * s)) * (small ? 0x1p-30f : large ? 0x1p30f : 1.0f);
-    s = x > 0x1.fffffep127f ? x : s;
-    return x < 0.0f ? __builtin_nanf("") : s;
-}
-
 static inline float vf_floor(float x) { return __builtin_floorf(x); }
 static inline float vf_ceil(float x) { return __builtin_ceilf(x); }
 static inline float vf_trunc(float x) { return __builtin_truncf(x); }
@@ -594,7 +578,6 @@ static inline double vd_sin(double x) { return sin(x); }
 static inline double vd_cos(double x) { return cos(x); }
 static inline double vd_tan(double x) { return tan(x); }
 static inline double vd_pow(double x, double y) { return pow(x, y); }
-static inline double vd_root(double x) { return __builtin_sqrt(x); }
 static inline double vd_sqrt(double x) { return __builtin_sqrt(x); }
 static inline double vd_floor(double x) { return __builtin_floor(x); }
 static inline double vd_ceil(double x) { return __builtin_ceil(x); }

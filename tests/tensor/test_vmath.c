@@ -187,8 +187,7 @@ static void test_root(const Kernels *k)
         k->adam_direction[DTYPE_f32](n, &numbers, zero, one, x, y);
         for (int64_t i = 0; i < n; i++) worst = fmax(worst, distance(y[i], 1.0 / sqrt((double)x[i])));
     }
-    tap_ok(worst <= 2.0, "%s: the root of optimisers within 1 unit in the last place, its inverse 2 (worst %.2f)",
-           k->isa, worst);
+    tap_ok(worst <= 1.5, "%s: what optimisers divide by a root within 1.5 units in the last place (worst %.2f)", k->isa, worst);
     float ends[] = {INFINITY, NAN, -1.0f, -0.0f}, got[4];
     k->adam_direction[DTYPE_f32](4, &numbers, zero, one, ends, got);
     tap_ok(got[0] == 0.0f && isnan(got[1]) && isnan(got[2]) && isinf(got[3]),
