@@ -19,7 +19,8 @@
 #define FLAT_FORWARD 1024     /* pixels of a chunk, about */
 #define FLAT_WEIGHT 4096      /* the same in gradients by the weight */
 #define MOST_FLAT 16384       /* a row of an image is not cut */
-#define LAYER 16              /* tiles along the depth that are summed at once: their left ones stay in the first-level cache */
+#define LAYER 18              /* tiles along the depth that are summed at once, which stay in the first-level cache */
+#define SEGMENT 32            /* the same in gradients by the weight: tiles of pixels */
 
 typedef struct Flat {
     int64_t images, groups;
@@ -35,7 +36,7 @@ typedef struct Flat {
     const ConvKernels *moves;
     Tensor *x, *weight, *bias, *dy;   /* dense f32, owned; NULL where not needed */
     float *arranged;                  /* the weight, [groups * o, taps, channels] */
-    char *packed;                     /* the weight, [group][block of results][taps][channels] in tiles; or dy */
+    char *packed;                     /* the weight, [group][block of results][channels][taps] in tiles; or dy */
     float *sums;                      /* of the weight's gradient: [group][taps][channels in][channels out], whole blocks */
     int64_t chunk;                    /* the present one */
     float *out;
@@ -129,7 +130,7 @@ static bool end(OpCall *call, Flat *v, bool done)
     scratch_release(v->arranged);
     scratch_release(v->packed);
     scratch_release(v->sums);
-    if (done && atomic_load(&v->failed))
+    if (atomic_load(&v->failed) && call->ctx->error.kind == ERROR_NONE)
         return op_error(call, ERROR_memory, "no memory is left to work in");
     return done && !tensor_interrupted(call->ctx);
 }
@@ -216,7 +217,7 @@ static void arrange_task(void *arg, int64_t o)
                         channels, NULL);
 }
 
-/* Tiles along the depth of a sum: the channels of each tap. */
+/* Tiles along the depth of a sum: the taps of a block of channels, one behind the other, since they read the same pixels. */
 static int64_t depth_of(const Flat *v)
 {
     return taps_of(v) * ceil_div(v->from, TILE_INNER);
@@ -228,13 +229,13 @@ static void pack_task(void *arg, int64_t task)
     Flat *v = arg;
     int64_t blocks = ceil_div(v->to, TILE_LINES), group = task / blocks, first = task % blocks * TILE_LINES;
     int64_t taps = taps_of(v), outer = v->turned ? v->from : v->to, inner = v->turned ? v->to : v->from;
-    int64_t lines = least(v->to - first, TILE_LINES), bytes = ceil_div(v->from, TILE_INNER) * TILE_BYTES;
-    char *to = v->packed + task * taps * bytes;
-    for (int64_t tap = 0; tap < taps; tap++) {
-        int64_t place = v->turned ? taps - 1 - tap : tap;
+    int64_t lines = least(v->to - first, TILE_LINES), step = taps * inner;
+    char *to = v->packed + task * depth_of(v) * TILE_BYTES;
+    for (int64_t k = 0; k < depth_of(v); k++, to += TILE_BYTES) {
+        int64_t channel = k / taps * TILE_INNER, place = v->turned ? taps - 1 - k % taps : k % taps;
         const float *from = v->arranged + (group * outer * taps + place) * inner;
-        v->kernels->pack(lines, v->from, from + (v->turned ? first : first * taps * inner), taps * inner, v->turned, false,
-                         to + tap * bytes);
+        from += v->turned ? channel * step + first : first * step + channel;
+        v->kernels->pack(lines, least(v->from - channel, TILE_INNER), from, step, v->turned, false, to);
     }
 }
 
@@ -294,7 +295,7 @@ static void forward_task(void *arg, int64_t task)
     float *flat = (float *)(void *)(pairs + image);
     int64_t *offset = (int64_t *)(void *)(flat + SIDE * c.flat);
     for (int64_t k = 0; k < depth; k++)
-        offset[k] = tap_at(v, k / blocks) * 4 + k % blocks * TILE_LINES * line;
+        offset[k] = tap_at(v, k % taps_of(v)) * 4 + k / taps_of(v) * TILE_LINES * line;
     memset(pairs, 0, (size_t)image);
     v->kernels->begin();
     for (int64_t group = 0; group < v->groups; group++) {
@@ -398,8 +399,8 @@ static void weight_task(void *arg, int64_t task)
                               x + k * line + at * 2, v->pitch * 2);
     }
     v->kernels->begin();
-    for (int64_t k = 0; k < whole && !tensor_stopped(v->ctx); k += 2 * LAYER)
-        add_taps(v, &c, group, first, x, line, k, least(whole - k, 2 * LAYER));
+    for (int64_t k = 0; k < whole && !tensor_stopped(v->ctx); k += SEGMENT)
+        add_taps(v, &c, group, first, x, line, k, least(whole - k, SEGMENT));
     v->kernels->end();
     scratch_release(x);
 }
@@ -422,7 +423,8 @@ static bool weight_sum(OpCall *call, Flat *v)
     v->sums = v->packed ? scratch_take(&call->ctx->error, (size_t)(v->groups * sums_of(v)) * sizeof(float)) : NULL;
     bool done = v->sums != NULL;
     for (v->chunk = 0; done && v->chunk < v->chunks; v->chunk++)
-        done = pool_run(call->ctx, blocks, dy_task, v) && pool_run(call->ctx, slices, weight_task, v) && !atomic_load(&v->failed);
+        done = pool_run(call->ctx, blocks, dy_task, v) && pool_run(call->ctx, slices, weight_task, v) &&
+               !atomic_load(&v->failed);
     return done && pool_run(call->ctx, v->groups * v->from, spread_task, v);
 }
 
