@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The process's one thread pool. A job is a range of tasks, of which each thread has a share: it takes its own from the
    front, then what is left of the others' from the back. So the same rows fall to the same thread in one job after
-   another, and are in its core's cache. Workers start on first use, spin briefly for the next job, then sleep in a futex.
+   another, and are in its core's cache. Workers start on first use, spin for the next job, then sleep in a futex.
    Invariant: a worker touches a job only between entering it (count in [state] raised while the job is open) and
    leaving it, and the caller returns only when the job is closed and nobody is inside.
    state: bit 31 open, bits 16 to 30 the job's number, bits 0 to 15 how many workers are inside. */
@@ -12,6 +12,7 @@
 #include <stdalign.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core.h"
@@ -21,7 +22,10 @@
 #define NUMBER_ONE 0x00010000u
 #define INSIDE 0x0000ffffu
 #define MAX_THREADS 256
-#define SPINS 300
+#define CALLER_SPINS 3000                 /* the caller's looks for the end of the last tasks, about 80 us */
+#define BRIEF 8000                        /* nanoseconds that a worker spins for the next job */
+#define PATIENT 400000                    /* the same while jobs follow one another */
+#define PROMPT_JOBS 32                    /* how many jobs in a row within that time say so */
 #define MOST_TASKS ((int64_t)1 << 31)     /* of a job: counts of draws are halves of a word */
 #define BACK_ONE ((uint64_t)1 << 32)
 
@@ -123,13 +127,29 @@ static void leave_job(void)
         futex_wake(&pool.state, 1);
 }
 
-static void wait_for_call(unsigned seen, int index)
+static int64_t nanoseconds(void)
 {
-    for (int i = 0; i < SPINS; i++) {
-        if (wanted(atomic_load(&pool.state), seen, index) || atomic_load(&pool.quit))
-            return;
-        pause_cpu();
-    }
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* Spins for at least that long: for a wanted job, or the end? */
+static bool called_within(int64_t time, unsigned seen, int index)
+{
+    int64_t limit = nanoseconds() + time;
+    do {
+        for (int i = 0; i < 32; i++) {
+            if (wanted(atomic_load(&pool.state), seen, index) || atomic_load(&pool.quit))
+                return true;
+            pause_cpu();
+        }
+    } while (nanoseconds() < limit);
+    return false;
+}
+
+static void sleep_until_called(unsigned seen, int index)
+{
     unsigned call = atomic_load(&pool.call);
     atomic_fetch_add(&pool.sleepers, 1);
     if (!wanted(atomic_load(&pool.state), seen, index) && !atomic_load(&pool.quit))
@@ -137,17 +157,27 @@ static void wait_for_call(unsigned seen, int index)
     atomic_fetch_sub(&pool.sleepers, 1);
 }
 
+/* Between the jobs of a training step lie up to 400 us, and to sleep there costs two system calls and the start of the next
+   job. But a core that spins is one that another program, or the caller when it has lost its own, could use: spinning
+   that long always made steps beside one other program up to a tenth slower, and four threads on two cores a fifth. There jobs
+   come late now and then, so a worker spins for long only after many jobs that did not. */
 static void *work(void *arg)
 {
-    int index = (int)(intptr_t)arg;
+    int index = (int)(intptr_t)arg, prompt = 0;
     unsigned seen = ~0u;
+    int64_t left = nanoseconds();
     inside_job = true;        /* jobs of jobs run inline */
     while (!atomic_load(&pool.quit)) {
         if (enter_job(&seen, index)) {
+            if (nanoseconds() - left >= PATIENT)
+                prompt = 0;
+            else if (prompt < PROMPT_JOBS)
+                prompt++;
             draw_tasks(index + 1);
             leave_job();
-        } else {
-            wait_for_call(seen, index);
+            left = nanoseconds();
+        } else if (!called_within(prompt < PROMPT_JOBS ? BRIEF : PATIENT, seen, index)) {
+            sleep_until_called(seen, index);
         }
     }
     return NULL;
@@ -263,7 +293,7 @@ static void close_job(void)
 {
     unsigned state = atomic_fetch_and(&pool.state, ~OPEN) & ~OPEN;
     for (int spin = 0; state & INSIDE; spin++) {
-        if (spin < SPINS)
+        if (spin < CALLER_SPINS)
             pause_cpu();
         else
             futex_wait(&pool.state, state);
