@@ -159,7 +159,7 @@ static void sleep_until_called(unsigned seen, int index)
 
 /* Between the jobs of a training step lie up to 400 us, and to sleep there costs two system calls and the start of the next
    job. But a core that spins is one that another program, or the caller when it has lost its own, could use: spinning
-   that long always made steps beside one other program up to a tenth slower, and four threads on two cores a fifth. There jobs
+   that long always made steps beside one other program a tenth slower, and four threads on two cores a third. There jobs
    come late now and then, so a worker spins for long only after many jobs that did not. */
 static void *work(void *arg)
 {
