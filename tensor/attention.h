@@ -24,6 +24,8 @@ typedef struct HeadResult { HeadRows rows; bool add; const float *factor; int64_
 typedef struct AttentionKernels {
     /* c [rows, 16 * wide] (+)= a [rows, depth] times b [depth, 16 * wide] */
     void (*product)(int64_t rows, int64_t depth, int64_t wide, HeadLeft a, HeadRows b, HeadResult c);
+    /* c [rows, 16 * wide] (+)= from, rows [step] apart */
+    void (*settle)(int64_t rows, int64_t wide, const float *from, int64_t step, HeadResult c);
     /* to [n][16 * wide] = the transpose of [rows] rows of n floats, zeros in the missing lanes */
     void (*turn)(int64_t rows, int64_t n, const float *from, int64_t step, int64_t wide, float *to);
     /* x [keys][16 * wide] = e^(x - its lane's largest), share: the inverse of its lane's sum, 0 for one of minus infinities */

@@ -135,6 +135,20 @@ static void product(int64_t rows, int64_t depth, int64_t wide, HeadLeft a, HeadR
     }
 }
 
+static void settle(int64_t rows, int64_t wide, const float *from, int64_t step, HeadResult c)
+{
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < wide * HEAD_LANES; i += HEAD_LANES) {
+            float *to = c.rows.at + r * c.rows.step + i;
+            V x = AT(from + r * step + i);
+            if (c.factor)
+                x *= c.factor[r * c.next];
+            if (c.add)
+                x += AT(to);
+            PUT(to) = x;
+        }
+}
+
 /* ---- turned ---- */
 
 static void turn(int64_t rows, int64_t n, const float *from, int64_t step, int64_t wide, float *to)
@@ -267,5 +281,6 @@ static void softmax_grad(int64_t keys, int64_t wide, float *x, float *g)
 
 extern const AttentionKernels JOIN(kernels_attention_, KERNELS_ISA);
 const AttentionKernels JOIN(kernels_attention_, KERNELS_ISA) = {
-    .product = product, .turn = turn, .softmax = softmax, .softmax_grad = softmax_grad,
+    .product = product, .settle = settle, .turn = turn, .softmax = softmax,
+    .softmax_grad = softmax_grad,
 };

@@ -2,7 +2,7 @@
 /* Attention in one pass. For f32 a task takes some heads, or some queries of a long one: blocks of queries run through
    scores, softmax and the second product while these lie in the cache (attention.h); keys and values are read where they
    lie. The gradient recomputes the scores, so nothing but the inputs is kept. Other dtypes, gradients by the mask and
-   second orders are ops.
+   second orders are ops. Under autocast the products of long heads round to bf16 where there are tile registers (tiles.h).
 
    Invariant: a head's blocks and sums depend on sizes only, so the bits are the same for any number of threads. */
 #include <math.h>
@@ -11,9 +11,12 @@
 
 #include "attention.h"
 #include "core.h"
+#include "tiles.h"
 
 #define LANES HEAD_LANES
+#define SIDE (2 * TILE_LINES) /* of the squares that products in tiles make */
 #define SCORES (128 << 10)    /* floats of a block's scores, about what the second-level cache has room for */
+#define LEAST_NARROW 32       /* queries and keys from which tiles multiply faster than packing for them takes */
 #define PART_ROWS 256         /* queries of a task, forward */
 #define PART_SCORES (32 << 10)         /* and the scores of one that takes several heads */
 
@@ -25,6 +28,7 @@ typedef struct Operand {
 
 typedef struct Attention {
     const AttentionKernels *kernels;
+    const TileKernels *tiles; /* NULL: products are f32 */
     TensorContext *ctx;
     int n_batch;
     int64_t shape[TENSOR_MAX_DIMS], batches;
@@ -231,6 +235,7 @@ static bool begin(TensorContext *ctx, Attention *a, Tensor *const *in, const Att
     a->e = in[2]->shape[q->ndim - 1];
     a->wide_d = whole(a->d);
     a->wide_e = whole(a->e);
+    a->tiles = ctx->narrow && a->t >= LEAST_NARROW && a->s >= LEAST_NARROW ? tile_kernels() : NULL;
     cut_work(a);
     a->scale = (float)attr[0].num;
     a->causal = attr[1].b;
@@ -265,6 +270,7 @@ typedef struct Work {
     float *base;
     int64_t used;
     float *q, *dy, *p, *dp, *share;
+    float *left, *right, *square;          /* of a product in tiles: packed operands and a part of the result */
     HeadRows keys, values, queries, grads, dk, dv, out;
 } Work;
 
@@ -284,8 +290,21 @@ static HeadRows cut_ragged(Work *w, int64_t rows, int64_t n)
     return room;
 }
 
+/* No operand of a product in tiles takes more. */
+static int64_t packed_floats(const Attention *a)
+{
+    int64_t lines = a->s > a->lanes ? a->s : a->lanes, depth = a->d > a->e ? a->d : a->e;
+    depth = depth > a->lanes ? depth : a->lanes;
+    return (lines + SIDE - 1) / SIDE * ((depth + SIDE - 1) / SIDE) * SIDE * SIDE / 2;
+}
+
 static void cut_all(const Attention *a, Work *w, bool grad)
 {
+    if (a->tiles) {
+        w->left = cut(w, packed_floats(a));
+        w->right = cut(w, packed_floats(a));
+        w->square = cut(w, SIDE * SIDE);
+    }
     w->q = cut(w, a->lanes * a->d);
     w->p = cut(w, a->lanes * a->s);
     w->share = cut(w, a->lanes);
@@ -315,7 +334,56 @@ static bool work_take(Attention *a, Work *w, bool grad)
     }
     w->used = 0;
     cut_all(a, w, grad);
+    if (a->tiles)
+        a->tiles->begin();
     return true;
+}
+
+static void work_give(const Attention *a, Work *w)
+{
+    if (a->tiles)
+        a->tiles->end();
+    scratch_release(w->base);
+}
+
+/* The square of a product at [row, column]: straight to where it belongs if all of its rows do, as they are. */
+static void square(const Attention *a, const Work *w, TileSum sum, int64_t rows, HeadResult c)
+{
+    bool straight = rows == sum.rows * TILE_LINES && !c.factor;
+    sum.c = straight ? c.rows.at : w->square;
+    sum.step = straight ? c.rows.step : SIDE;
+    sum.start = straight && c.add ? c.rows.at : NULL;
+    sum.start_step = c.rows.step;
+    a->tiles->product(&sum);
+    if (!straight)
+        a->kernels->settle(rows, sum.columns, w->square, SIDE, c);
+}
+
+static void multiply_narrow(const Attention *a, const Work *w, int64_t rows, int64_t depth, int64_t wide, HeadLeft x,
+                            HeadRows y, HeadResult c)
+{
+    int64_t deep = (depth + TILE_INNER - 1) / TILE_INNER, block = deep * TILE_BYTES;
+    char *left = (char *)w->left, *right = (char *)w->right;
+    a->tiles->pack(rows, depth, x.at, x.step, x.turned, false, left);
+    a->tiles->pack(wide * LANES, depth, y.at, y.step, true, true, right);
+    for (int64_t i = 0; i < rows; i += SIDE)
+        for (int64_t j = 0; j < wide * LANES; j += SIDE) {
+            int64_t some = rows - i < SIDE ? rows - i : SIDE;
+            TileSum sum = {.rows = some > TILE_LINES ? 2 : 1, .columns = wide * LANES - j > TILE_LINES ? 2 : 1, .deep = deep};
+            sum.a = tiles_packed(left + i / TILE_LINES * block, deep);
+            sum.b = tiles_packed(right + j / TILE_LINES * block, deep);
+            HeadRows to = {c.rows.at + i * c.rows.step + j, c.rows.step};
+            square(a, w, sum, some, (HeadResult){to, c.add, c.factor ? c.factor + i * c.next : NULL, c.next});
+        }
+}
+
+static void multiply(const Attention *a, const Work *w, int64_t rows, int64_t depth, int64_t wide, HeadLeft x, HeadRows y,
+                     HeadResult c)
+{
+    if (a->tiles)
+        multiply_narrow(a, w, rows, depth, wide, x, y, c);
+    else
+        a->kernels->product(rows, depth, wide, x, y, c);
 }
 
 static HeadRows rows_of(const Attention *a, const Operand *o, int64_t head, int64_t row)
@@ -390,7 +458,7 @@ static void scores_of(const Attention *a, const Work *w, const Block *b)
 {
     HeadRows q = rows_of(a, &a->q, b->head, b->first), k = rows_of(a, &a->k, b->head, 0);
     a->kernels->turn(b->rows, a->d, q.at, q.step, b->wide, w->q);
-    a->kernels->product(b->seen, a->d, b->wide, (HeadLeft){k.at, k.step, false}, (HeadRows){w->q, b->lanes},
+    multiply(a, w, b->seen, a->d, b->wide, (HeadLeft){k.at, k.step, false}, (HeadRows){w->q, b->lanes},
                         (HeadResult){{w->p, b->lanes}, false, &a->scale, 0});
     mask_scores(a, b, w->p);
 }
@@ -400,7 +468,7 @@ static void forward_block(const Attention *a, const Work *w, const Block *b, Hea
     HeadRows out = result_rows(a, &a->out, b->head, b->first, w->out);
     scores_of(a, w, b);
     a->kernels->softmax(b->seen, b->wide, w->p, w->share);
-    a->kernels->product(b->rows, b->seen, a->wide_e / LANES, (HeadLeft){w->p, b->lanes, true}, values,
+    multiply(a, w, b->rows, b->seen, a->wide_e / LANES, (HeadLeft){w->p, b->lanes, true}, values,
                         (HeadResult){out, false, w->share, 1});
     put_rows(a, &a->out, b->head, b->first, b->rows, a->e, w->out);
 }
@@ -420,7 +488,7 @@ static void forward_task(void *arg, int64_t task)
             forward_block(a, &w, &b, values);
         }
     }
-    scratch_release(w.base);
+    work_give(a, &w);
 }
 
 /* The gradients by the scores, and the softmax again. */
@@ -429,7 +497,7 @@ static void scores_grad(const Attention *a, const Work *w, const Block *b)
     HeadRows dy = rows_of(a, &a->dy, b->head, b->first), v = rows_of(a, &a->v, b->head, 0);
     scores_of(a, w, b);
     a->kernels->turn(b->rows, a->e, dy.at, dy.step, b->wide, w->dy);
-    a->kernels->product(b->seen, a->e, b->wide, (HeadLeft){v.at, v.step, false}, (HeadRows){w->dy, b->lanes},
+    multiply(a, w, b->seen, a->e, b->wide, (HeadLeft){v.at, v.step, false}, (HeadRows){w->dy, b->lanes},
                         (HeadResult){{w->dp, b->lanes}, false, NULL, 0});
     a->kernels->softmax_grad(b->seen, b->wide, w->p, w->dp);
 }
@@ -437,7 +505,7 @@ static void scores_grad(const Attention *a, const Work *w, const Block *b)
 static void query_grad(const Attention *a, const Work *w, const Block *b, HeadRows keys)
 {
     HeadRows dq = result_rows(a, &a->dq, b->head, b->first, w->out);
-    a->kernels->product(b->rows, b->seen, a->wide_d / LANES, (HeadLeft){w->dp, b->lanes, true}, keys,
+    multiply(a, w, b->rows, b->seen, a->wide_d / LANES, (HeadLeft){w->dp, b->lanes, true}, keys,
                         (HeadResult){dq, false, &a->scale, 0});
     put_rows(a, &a->dq, b->head, b->first, b->rows, a->d, w->out);
 }
@@ -467,10 +535,10 @@ static void backward_head(const Attention *a, const Work *w, int64_t head)
         bool add = a->causal || row > 0;
         scores_grad(a, w, &b);
         if (dk.at)
-            a->kernels->product(b.seen, b.rows, a->wide_d / LANES, (HeadLeft){w->dp, b.lanes, false}, from_row(queries, row),
+            multiply(a, w, b.seen, b.rows, a->wide_d / LANES, (HeadLeft){w->dp, b.lanes, false}, from_row(queries, row),
                                 (HeadResult){dk, add, &a->scale, 0});
         if (dv.at)
-            a->kernels->product(b.seen, b.rows, a->wide_e / LANES, (HeadLeft){w->p, b.lanes, false}, from_row(grads, row),
+            multiply(a, w, b.seen, b.rows, a->wide_e / LANES, (HeadLeft){w->p, b.lanes, false}, from_row(grads, row),
                                 (HeadResult){dv, add, NULL, 0});
         if (a->dq.tensor)
             query_grad(a, w, &b, keys);
@@ -490,7 +558,7 @@ static void backward_task(void *arg, int64_t task)
         return;
     for (; head < end && !tensor_stopped(a->ctx); head++)
         backward_head(a, &w, head);
-    scratch_release(w.base);
+    work_give(a, &w);
 }
 
 /* ---- run ---- */
