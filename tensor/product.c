@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Our own product of f32 matrices: the right one is packed into panels once for all threads, rows of the left one by
-   whoever multiplies them (blocks.h). A panel stays in the first-level cache while all rows of a task pass by it, the
-   panels of a task in the second.
+/* Our own product of f32 matrices. The right one is packed into wide panels (blocks.h): once for all threads, or by each
+   task alone where it has all rows. Rows of the left one are read where they lie. A panel stays in the first-level cache
+   while all rows of a task pass by it, the panels of a task in the second.
    Invariant: an element is one sum in the order of k, cut into parts that depend on k only; so neither tiles nor threads
    show in the bits. */
 #include <string.h>
@@ -10,25 +10,36 @@
 #include "product.h"
 
 #define LANES BLOCK_LANES
-#define WIDE (BLOCK_PANEL * BLOCK_LANES)
 #define DEPTH 256             /* of a panel, about */
 #define LEAST 24              /* shorter sides waste the packing */
 #define GROUP_ROWS 112        /* of a task at most */
-#define GROUP_PANELS 32
-#define CHUNK_BYTES (2 << 20) /* of panels that are packed before they are used */
+#define GROUP_VECTORS 60      /* of panels */
+#define LEAST_VECTORS 6
+#define ALONE_ROWS 256        /* for so few every task packs its own panels */
+#define ALONE_LAYERS 16       /* and multiplies no more layers at once, for an interrupt is to be heard */
+#define SAME_SETS 1024        /* rows a multiple of it apart push each other out of the first-level cache */
+#define CHUNK_BYTES (1 << 19) /* of panels that are packed before they are used */
 #define TASK_WORK 5e5         /* multiply-adds that a task should have */
 #define ALONE_WORK 1e6        /* a product of fewer is not worth waking a thread */
 
-/* The work of all threads: a part of k, of panels in [depths] layers. */
+/* The work of all threads: a part of k, of panels in layers of [depth]. */
 typedef struct Job {
     const ProductTile *t;
     const BlockKernels *kernels;
     int64_t k, k_end, depth;          /* this part, and the depth of its layers */
-    int64_t panels, group_panels;     /* [n] in panels; of a task */
-    int64_t row_groups, panel_groups;
-    float *packed;                    /* [layers][panels][depth][WIDE] */
+    int64_t vectors;                  /* [n] in vectors of 16 */
+    int64_t row_groups, groups;       /* of tasks: of rows, and of vectors */
+    float *packed;                    /* [layers][vectors][depth][16], in panels; NULL: each task packs its own */
     atomic_bool failed;
 } Job;
+
+/* From where to where: rows or vectors. */
+typedef struct Part { int64_t first, last; } Part;
+
+static Part part_of(int64_t n, int64_t parts, int64_t part)
+{
+    return (Part){part * n / parts, (part + 1) * n / parts};
+}
 
 static int64_t whole(int64_t n)
 {
@@ -52,107 +63,135 @@ bool product_suits(int64_t m, int64_t n, int64_t k)
 
 int64_t product_pieces(int64_t m, int64_t n)
 {
-    return ceil_div(m, LANES) * ceil_div(n, WIDE);
+    return ceil_div(m, LANES) * ceil_div(n, 2 * LANES);
 }
 
 /* ---- panels of the right matrix ---- */
+
+/* Some vectors from row [k] on, [deep] of them. */
+static void pack(const Job *job, int64_t k, int64_t deep, Part vectors, float *to)
+{
+    const ProductTile *t = job->t;
+    int64_t column = vectors.first * LANES, columns = least(vectors.last * LANES, t->n) - column;
+    const float *from = t->b + (t->b_turned ? column * t->b_lead + k : k * t->b_lead + column);
+    job->kernels->pack_panels(deep, columns, t->b_turned, from, t->b_lead, to);
+}
 
 /* Of layers, one behind the other, groups of panels; a task packs one. */
 static void pack_task(void *arg, int64_t task)
 {
     const Job *job = arg;
-    const ProductTile *t = job->t;
-    int64_t layer = task / job->panel_groups, panel = task % job->panel_groups * job->group_panels;
-    int64_t k = job->k + layer * job->depth, deep = least(job->depth, job->k_end - k), column = panel * WIDE;
-    int64_t columns = least(t->n - column, job->group_panels * WIDE);
-    float *to = job->packed + layer * job->depth * job->panels * WIDE + column * whole(deep);
-    if (t->b_turned)
-        job->kernels->pack_turned(columns, deep, t->b + column * t->b_lead + k, t->b_lead, to);
-    else
-        job->kernels->pack_panels(deep, columns, t->b + k * t->b_lead + column, t->b_lead, to);
+    Part vectors = part_of(job->vectors, job->groups, task % job->groups);
+    int64_t k = job->k + task / job->groups * job->depth, deep = least(job->depth, job->k_end - k);
+    pack(job, k, deep, vectors, job->packed + ((k - job->k) * job->vectors + vectors.first * whole(deep)) * LANES);
 }
 
 /* ---- rows ---- */
 
-/* Results that are cut at the last column go by way of [edge], whose rows are whole vectors. */
-static void edge_rows(const Job *job, const float *a, int64_t row, int64_t rows, int64_t column, int64_t blocks,
-                      const float *panel, bool add, float *edge)
+/* Rows of one layer. */
+typedef struct Strip {
+    BlockLeft a;
+    int64_t row, rows, deep;
+    bool add;
+    float *edge;
+} Strip;
+
+/* A result that is cut at the last column goes by way of the strip's edge, whose rows are whole vectors. */
+static void edge_panel(const Job *job, const Strip *s, int64_t wide, const float *panel, int64_t column)
 {
     const ProductTile *t = job->t;
-    int64_t count = t->n - column, wide = count > LANES ? 2 : 1;
-    float start[WIDE] = {0};
+    int64_t count = t->n - column, step = wide * LANES;
+    float start[BLOCK_WIDE * LANES] = {0}, *out = t->out + s->row * t->out_lead + column;
     for (int64_t j = 0; j < count && t->bias; j++)
         start[j] = t->bias[column + j];
-    for (int64_t i = 0; i < rows && add; i++)
-        for (int64_t j = 0; j < wide * LANES; j++)
-            edge[i * WIDE + j] = j < count ? t->out[(row + i) * t->out_lead + column + j] : 0;
-    job->kernels->product(rows, blocks, a, wide, panel, (BlockResult){edge, WIDE, LANES}, add, start);
-    for (int64_t i = 0; i < rows; i++)
-        memcpy(t->out + (row + i) * t->out_lead + column, edge + i * WIDE, (size_t)count * sizeof *edge);
+    for (int64_t i = 0; i < s->rows && s->add; i++)
+        for (int64_t j = 0; j < step; j++)
+            s->edge[i * step + j] = j < count ? out[i * t->out_lead + j] : 0;
+    job->kernels->multiply(s->rows, s->deep, s->a, wide, panel, (BlockResult){s->edge, step, LANES}, s->add, start);
+    for (int64_t i = 0; i < s->rows; i++)
+        memcpy(out + i * t->out_lead, s->edge + i * step, (size_t)count * sizeof *out);
 }
 
-static void one_panel(const Job *job, const float *a, int64_t row, int64_t rows, int64_t column, int64_t blocks,
-                      const float *panel, bool add, float *edge)
+static void times_panels(const Job *job, const Strip *s, Part vectors, const float *panels)
 {
     const ProductTile *t = job->t;
-    int64_t wide = t->n - column > LANES ? 2 : 1;
-    if (t->n - column < wide * LANES) {
-        edge_rows(job, a, row, rows, column, blocks, panel, add, edge);
-        return;
+    for (int64_t v = vectors.first, wide; v < vectors.last; v += wide, panels += wide * LANES * whole(s->deep)) {
+        int64_t column = v * LANES;
+        wide = block_panel(vectors.last - v);
+        if (column + wide * LANES > t->n) {
+            edge_panel(job, s, wide, panels, column);
+            continue;
+        }
+        BlockResult to = {t->out + s->row * t->out_lead + column, t->out_lead, LANES};
+        job->kernels->multiply(s->rows, s->deep, s->a, wide, panels, to, s->add, t->bias ? t->bias + column : NULL);
     }
-    BlockResult to = {t->out + row * t->out_lead + column, t->out_lead, LANES};
-    job->kernels->product(rows, blocks, a, wide, panel, to, add, t->bias ? t->bias + column : NULL);
 }
 
-/* Some rows times some panels, through all layers of this part. */
+static bool reads_in_place(const ProductTile *t)
+{
+    return !t->a_turned && t->a_lead % SAME_SETS != 0;
+}
+
+/* [rows, deep] of the left matrix: where they lie, or [copied] into blocks. */
+static BlockLeft left_of(const Job *job, int64_t k, int64_t deep, Part rows, float *copied)
+{
+    const ProductTile *t = job->t;
+    int64_t count = rows.last - rows.first;
+    const float *from = t->a + (t->a_turned ? k * t->a_lead + rows.first : rows.first * t->a_lead + k);
+    if (reads_in_place(t))
+        return (BlockLeft){from, t->a_lead, LANES};
+    if (t->a_turned)
+        job->kernels->pack_columns(deep, count, from, t->a_lead, copied);
+    else
+        job->kernels->pack_rows(count, deep, from, t->a_lead, 1, copied);
+    return (BlockLeft){copied, LANES, count * LANES};
+}
+
+/* Some rows times some vectors, through all layers of this part. */
 static void rows_task(void *arg, int64_t task)
 {
     Job *job = arg;
-    const ProductTile *t = job->t;
-    int64_t group = task % job->row_groups, first = task / job->row_groups * job->group_panels;
-    int64_t strip = job->kernels->rows, strips = ceil_div(t->m, strip), row = group * strips / job->row_groups * strip;
-    int64_t rows = least((group + 1) * strips / job->row_groups * strip, t->m) - row;
-    int64_t last = least(first + job->group_panels, job->panels);
+    Part rows = part_of(job->t->m, job->row_groups, task / job->groups);
+    Part vectors = part_of(job->vectors, job->groups, task % job->groups);
+    int64_t count = rows.last - rows.first, own = job->packed ? 0 : (vectors.last - vectors.first) * LANES * job->depth;
+    int64_t copied = reads_in_place(job->t) ? 0 : count * job->depth;
     Error error = {0};
-    float *a = scratch_take(&error, (size_t)(rows * (job->depth + WIDE)) * sizeof(float)), *edge = a + rows * job->depth;
-    if (!a) {
+    float *work = scratch_take(&error, (size_t)(own + copied + count * BLOCK_WIDE * LANES) * sizeof *work);
+    if (!work) {
         atomic_store(&job->failed, true);
         return;
     }
     for (int64_t k = job->k; k < job->k_end; k += job->depth) {
-        int64_t deep = least(job->depth, job->k_end - k), blocks = whole(deep) / LANES;
-        const float *layer = job->packed + (k - job->k) * job->panels * WIDE;
-        if (t->a_turned)
-            job->kernels->pack_columns(deep, rows, t->a + k * t->a_lead + row, t->a_lead, a);
-        else
-            job->kernels->pack_rows(rows, deep, t->a + row * t->a_lead + k, t->a_lead, 1, a);
-        for (int64_t panel = first; panel < last; panel++)
-            one_panel(job, a, row, rows, panel * WIDE, blocks, layer + panel * WIDE * blocks * LANES, t->add || k > 0, edge);
+        int64_t deep = least(job->depth, job->k_end - k);
+        Strip strip = {left_of(job, k, deep, rows, work + own), rows.first, count, deep, job->t->add || k > 0,
+                       work + own + copied};
+        if (own)
+            pack(job, k, deep, vectors, work);
+        times_panels(job, &strip, vectors,
+                     own ? work : job->packed + ((k - job->k) * job->vectors + vectors.first * whole(deep)) * LANES);
     }
-    scratch_release(a);
+    scratch_release(work);
 }
 
 /* ---- all ---- */
 
-/* Tasks of at most GROUP_ROWS rows and GROUP_PANELS panels; smaller ones, but not below TASK_WORK, where threads would
+/* Tasks of at most GROUP_ROWS rows and GROUP_VECTORS vectors; smaller ones, but not below TASK_WORK, where threads would
    wait for each other. */
 static void cut(Job *job, int threads)
 {
     const ProductTile *t = job->t;
     double tasks = (double)t->m * (double)t->n * (double)(job->k_end - job->k) / TASK_WORK;
     int64_t want = threads == 1 ? 1 : tasks > 4.0 * threads ? 4 * threads : (int64_t)tasks;
-    job->row_groups = ceil_div(t->m, GROUP_ROWS);
-    job->panel_groups = ceil_div(job->panels, GROUP_PANELS);
-    while (job->row_groups * job->panel_groups < want) {
-        if (t->m / job->row_groups >= 2 * 28 && t->m / job->row_groups * 4 >= t->n / job->panel_groups)
+    job->row_groups = t->m <= ALONE_ROWS ? 1 : ceil_div(t->m, GROUP_ROWS);
+    job->groups = ceil_div(job->vectors, GROUP_VECTORS);
+    while (job->row_groups * job->groups < want) {
+        if (t->m > ALONE_ROWS && t->m / job->row_groups >= 2 * 28 && t->m / job->row_groups * 4 >= t->n / job->groups)
             job->row_groups *= 2;
-        else if (job->panels / job->panel_groups >= 2)
-            job->panel_groups *= 2;
+        else if (job->vectors / job->groups >= 2 * LEAST_VECTORS)
+            job->groups *= 2;
         else
             break;
     }
-    job->group_panels = ceil_div(job->panels, job->panel_groups);
-    job->panel_groups = ceil_div(job->panels, job->group_panels);
 }
 
 static bool run_tasks(TensorContext *ctx, int64_t tasks, void (*fn)(void *arg, int64_t task), Job *job)
@@ -168,17 +207,18 @@ static bool run_tasks(TensorContext *ctx, int64_t tasks, void (*fn)(void *arg, i
 static bool run(TensorContext *ctx, const ProductTile *t)
 {
     int64_t parts = ceil_div(t->k, DEPTH + DEPTH / 4);
-    Job job = {.t = t, .kernels = block_kernels(), .panels = ceil_div(t->n, WIDE), .depth = whole(ceil_div(t->k, parts))};
-    int64_t layer = job.panels * WIDE * job.depth, layers = CHUNK_BYTES / (layer * (int64_t)sizeof(float));
-    layers = least(layers < 1 ? 1 : layers, parts);
+    Job job = {.t = t, .kernels = block_kernels(), .vectors = ceil_div(t->n, LANES), .depth = whole(ceil_div(t->k, parts))};
+    int64_t layer = job.vectors * LANES * job.depth, layers = CHUNK_BYTES / (layer * (int64_t)sizeof(float));
+    bool alone = t->m <= ALONE_ROWS, done = true;
     Error error = {0};
-    job.packed = scratch_take(&error, (size_t)(layers * layer) * sizeof(float));
-    bool done = job.packed != NULL;
+    layers = least(alone ? ALONE_LAYERS : layers < 1 ? 1 : layers, parts);
+    if (!alone)
+        done = (job.packed = scratch_take(&error, (size_t)(layers * layer) * sizeof(float))) != NULL;
     for (job.k = 0; done && job.k < t->k; job.k = job.k_end) {
         job.k_end = least(job.k + layers * job.depth, t->k);
         cut(&job, ctx ? pool_threads() : 1);
-        done = run_tasks(ctx, ceil_div(job.k_end - job.k, job.depth) * job.panel_groups, pack_task, &job) &&
-               run_tasks(ctx, job.row_groups * job.panel_groups, rows_task, &job) && !atomic_load(&job.failed);
+        done = (alone || run_tasks(ctx, ceil_div(job.k_end - job.k, job.depth) * job.groups, pack_task, &job)) &&
+               run_tasks(ctx, job.row_groups * job.groups, rows_task, &job) && !atomic_load(&job.failed);
     }
     scratch_release(job.packed);
     return done;
