@@ -18,7 +18,7 @@
 #define ALONE_ROWS 256        /* for so few every task packs its own panels */
 #define ALONE_LAYERS 16       /* and multiplies no more layers at once, for an interrupt is to be heard */
 #define SAME_SETS 1024        /* rows a multiple of it apart push each other out of the first-level cache */
-#define CHUNK_BYTES (1 << 19) /* of panels that are packed before they are used */
+#define CHUNK_BYTES (1 << 20) /* of panels that are packed before they are used */
 #define TASK_WORK 5e5         /* multiply-adds that a task should have */
 #define ALONE_WORK 1e6        /* a product of fewer is not worth waking a thread */
 
