@@ -15,7 +15,7 @@
 #define GROUP_ROWS 112        /* of a task at most */
 #define GROUP_VECTORS 60      /* of panels */
 #define LEAST_VECTORS 6
-#define ALONE_ROWS 256        /* for so few every task packs its own panels */
+#define ALONE_ROWS 128        /* for so few every task packs its own panels */
 #define ALONE_LAYERS 16       /* and multiplies no more layers at once, for an interrupt is to be heard */
 #define SAME_SETS 1024        /* rows a multiple of it apart push each other out of the first-level cache */
 #define CHUNK_BYTES (1 << 20) /* of panels that are packed before they are used */
