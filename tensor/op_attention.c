@@ -510,7 +510,7 @@ static void query_grad(const Attention *a, const Work *w, const Block *b, HeadRo
     put_rows(a, &a->dq, b->head, b->first, b->rows, a->d, w->out);
 }
 
-/* Blocks add to the gradients of the keys that they see. The first begins where it sees all. */
+/* Under a causal mask the first block does not see all keys, so it cannot begin their gradients. */
 static void zero_rows(HeadRows to, int64_t rows, int64_t n)
 {
     for (int64_t i = 0; i < rows; i++)
