@@ -241,13 +241,6 @@ static void let_signals_in(void)
     mind_signals();
 }
 
-/* A terminal that goes away looks like the end of the input a moment before its SIGHUP comes. */
-static void wait_for_hangup(void)
-{
-    ppoll(NULL, 0, &(struct timespec){.tv_nsec = 200000000}, &mask_before);
-    let_signals_in();
-}
-
 /* Waits for input; false: a signal, the host, or the time came first. */
 static bool wait_for_input(int seconds)
 {
@@ -265,7 +258,6 @@ static bool wait_for_input(int seconds)
         editor_refresh(true);
     }
     if (ready <= 0 || !wait[0].revents) return false;
-    if (wait[0].revents & POLLHUP) wait_for_hangup();
     fill_ahead();
     return is_ahead() || input_ended;
 }
