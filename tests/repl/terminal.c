@@ -31,6 +31,7 @@ bool terminal_start(Terminal *t, int rows, int columns, char *const *arguments, 
         setenv("LC_ALL", "C.UTF-8", 1);
         setenv("XTERM_VERSION", "1", 1);                 /* the emulator keeps rows when it is resized, as xterm does */
         unsetenv("NO_COLOR");
+        signal(SIGHUP, SIG_DFL);                         /* nohup has it ignored */
         for (; variables && *variables; variables++)
             if (strchr(*variables, '=')) putenv((char *)(uintptr_t)*variables);
             else unsetenv(*variables);
