@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Packing and products for the tile registers of AMX (tiles.h). A tile of the left operand has 16 rows of 32 numbers; one
    of the right operand 16 rows of 16 pairs, for the instruction multiplies pairs. The order of sums is the instruction's:
-   along the depth, two at a time. */
+   along the depth, two at a time, and tile by tile the products of parts. */
 #include <immintrin.h>
 #include <string.h>
 
@@ -20,44 +20,93 @@ static __m512i narrow(__m512 x)
     return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x));
 }
 
-/* line[i]: the 16 pairs of line i. */
-static void along(int64_t lines, int64_t depth, const float *from, int64_t step, Pairs line[TILE_LINES])
+/* The larger magnitudes, as bits. */
+static __m512i larger(__m512i most, __m512 x)
 {
+    return _mm512_max_epu32(most, _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff)));
+}
+
+/* The halves of 32 bf16 numbers as f32. */
+static __m512 widened(__m256i half)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+/* Two vectors of one line, rounded; what is left of them takes their place. */
+static __m512i split(__m512 *low, __m512 *high)
+{
+    __m512i both = (__m512i)_mm512_cvtne2ps_pbh(*high, *low);
+    *low = _mm512_sub_ps(*low, widened(_mm512_castsi512_si256(both)));
+    *high = _mm512_sub_ps(*high, widened(_mm512_extracti64x4_epi64(both, 1)));
+    return both;
+}
+
+/* v[part][i]: the 16 pairs of line i. */
+INLINE __m512i along(int64_t lines, int64_t depth, const float *from, int64_t step, const int parts, Pairs (*v)[TILE_LINES])
+{
+    __m512i most = _mm512_setzero_si512();
     for (int64_t i = 0; i < TILE_LINES; i++, from += step) {
         bool is = i < lines;
         __m512 low = _mm512_maskz_loadu_ps(is ? first(depth) : 0, from);
         __m512 high = _mm512_maskz_loadu_ps(is ? first(depth - 16) : 0, from + 16);
-        line[i] = (Pairs)_mm512_cvtne2ps_pbh(high, low);
+        most = larger(larger(most, low), high);
+        for (int part = 0; part < parts; part++)
+            v[part][i] = (Pairs)split(&low, &high);
     }
+    return most;
 }
 
-/* pair[p]: pair p of all 16 lines. */
-static void across(int64_t lines, int64_t depth, const float *from, int64_t step, Pairs pair[TILE_LINES])
+/* v[part][p]: pair p of all 16 lines. */
+INLINE __m512i across(int64_t lines, int64_t depth, const float *from, int64_t step, const int parts, Pairs (*v)[TILE_LINES])
 {
+    const __m512i interleaved = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                                                 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    __m512i most = _mm512_setzero_si512();
     for (int64_t p = 0; p < TILE_LINES; p++, from += 2 * step) {
         __m512 low = _mm512_maskz_loadu_ps(2 * p < depth ? first(lines) : 0, from);
         __m512 high = _mm512_maskz_loadu_ps(2 * p + 1 < depth ? first(lines) : 0, from + step);
-        pair[p] = (Pairs)_mm512_or_si512(narrow(low), _mm512_slli_epi32(narrow(high), 16));
+        most = larger(larger(most, low), high);
+        for (int part = 0; part < parts; part++)
+            v[part][p] = (Pairs)_mm512_permutexvar_epi16(interleaved, split(&low, &high));
     }
+    return most;
 }
 
 /* Numbers that lie side by side are read in order: along lines, or from 32 turned ones at a time. */
-static void pack(int64_t lines, int64_t depth, const float *from, int64_t step, bool turned, bool right, char *to)
+INLINE uint32_t pack_parts(int64_t lines, int64_t depth, const float *from, int64_t step, bool turned, bool right,
+                           const int parts, char *to)
 {
     int64_t deep = (depth + TILE_INNER - 1) / TILE_INNER, blocks = (lines + TILE_LINES - 1) / TILE_LINES;
+    __m512i most = _mm512_setzero_si512();
     for (int64_t at = 0; at < deep * blocks; at++) {
         int64_t i = (turned ? at % blocks : at / deep), k = (turned ? at / blocks : at % deep);
         int64_t line = i * TILE_LINES, inner = k * TILE_INNER;
-        Pairs v[TILE_LINES];
-        if (turned)
-            across(lines - line, depth - inner, from + inner * step + line, step, v);
-        else
-            along(lines - line, depth - inner, from + line * step + inner, step, v);
-        if (turned != right) {
-            TURN_SQUARE(Pairs, v)
+        Pairs v[TILE_WHOLE][TILE_LINES];
+        most = _mm512_max_epu32(most, turned ? across(lines - line, depth - inner, from + inner * step + line, step, parts, v)
+                                             : along(lines - line, depth - inner, from + line * step + inner, step, parts, v));
+        for (int part = 0; part < parts; part++) {
+            if (turned != right) {
+                TURN_SQUARE(Pairs, v[part])
+            }
+            memcpy(to + ((i * deep + k) * parts + part) * TILE_BYTES, v[part], TILE_BYTES);
         }
-        memcpy(to + (i * deep + k) * TILE_BYTES, v, TILE_BYTES);
     }
+    return _mm512_reduce_max_epu32(most);
+}
+
+static uint32_t pack(int64_t lines, int64_t depth, const float *from, int64_t step, bool turned, bool right, int parts, char *to)
+{
+    return parts == 1 ? pack_parts(lines, depth, from, step, turned, right, 1, to)
+                      : pack_parts(lines, depth, from, step, turned, right, TILE_WHOLE, to);
+}
+
+static uint32_t largest(int64_t rows, int64_t n, const float *from, int64_t step)
+{
+    __m512i most = _mm512_setzero_si512();
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t i = 0; i < n; i += 16)
+            most = larger(most, _mm512_maskz_loadu_ps(first(n - i), from + row * step + i));
+    return _mm512_reduce_max_epu32(most);
 }
 
 static void round_rows(int64_t rows, int64_t n, const float *from, int64_t step, char *to, int64_t to_step)
@@ -110,6 +159,26 @@ static inline const char *tile_at(const TileSide *s, int64_t k)
     return s->at + (s->offset ? s->offset[k] : k * s->step);
 }
 
+#define LEFT(part)                                                                                                    \
+    _tile_loadd(4, a + (part) * TILE_BYTES, x.line);                                                                  \
+    _tile_loadd(5, a + (part) * TILE_BYTES + x.block, x.line);
+#define RIGHT(part)                                                                                                   \
+    _tile_loadd(6, b + (part) * TILE_BYTES, y.line);                                                                  \
+    _tile_loadd(7, b + (part) * TILE_BYTES + y.block, y.line);
+#define TIMES                                                                                                         \
+    _tile_dpbf16ps(0, 4, 6);                                                                                          \
+    _tile_dpbf16ps(1, 4, 7);                                                                                          \
+    _tile_dpbf16ps(2, 5, 6);                                                                                          \
+    _tile_dpbf16ps(3, 5, 7);
+/* From one product of parts to the next only one side is loaded. */
+#define SIX_PRODUCTS                                                                                                  \
+    LEFT(0) RIGHT(2) TIMES                                                                                            \
+    RIGHT(1) TIMES                                                                                                    \
+    LEFT(1) TIMES                                                                                                     \
+    RIGHT(0) TIMES                                                                                                    \
+    LEFT(0) TIMES                                                                                                     \
+    LEFT(2) TIMES
+
 static void four(const TileSum *s)
 {
     TileSide x = s->a, y = s->b;
@@ -120,20 +189,24 @@ static void four(const TileSum *s)
     START(3, 16 * s->start_step + 16);
     for (int64_t k = 0; k < s->deep; k++) {
         const char *a = tile_at(&x, k), *b = tile_at(&y, k);
-        _tile_loadd(4, a, x.line);
-        _tile_loadd(6, b, y.line);
-        _tile_dpbf16ps(0, 4, 6);
-        _tile_loadd(7, b + y.block, y.line);
-        _tile_dpbf16ps(1, 4, 7);
-        _tile_loadd(5, a + x.block, x.line);
-        _tile_dpbf16ps(2, 5, 6);
-        _tile_dpbf16ps(3, 5, 7);
+        if (s->parts == 1) {
+            LEFT(0) RIGHT(0) TIMES
+        } else {
+            SIX_PRODUCTS
+        }
     }
     _tile_stored(0, c, s->step * 4);
     _tile_stored(1, c + 16, s->step * 4);
     _tile_stored(2, below, s->step * 4);
     _tile_stored(3, below + 16, s->step * 4);
 }
+
+#undef LEFT
+#undef RIGHT
+#undef TIMES
+#define LEFT(part) _tile_loadd(4, a + (part) * TILE_BYTES, x.line);
+#define RIGHT(part) _tile_loadd(6, b + (part) * TILE_BYTES, y.line);
+#define TIMES _tile_dpbf16ps(0, 4, 6);
 
 static void one(const TileSum *s, int64_t row, int64_t column)
 {
@@ -142,9 +215,12 @@ static void one(const TileSum *s, int64_t row, int64_t column)
     y.at += column * y.block;
     START(0, row * 16 * s->start_step + column * 16);
     for (int64_t k = 0; k < s->deep; k++) {
-        _tile_loadd(4, tile_at(&x, k), x.line);
-        _tile_loadd(6, tile_at(&y, k), y.line);
-        _tile_dpbf16ps(0, 4, 6);
+        const char *a = tile_at(&x, k), *b = tile_at(&y, k);
+        if (s->parts == 1) {
+            LEFT(0) RIGHT(0) TIMES
+        } else {
+            SIX_PRODUCTS
+        }
     }
     _tile_stored(0, s->c + row * 16 * s->step + column * 16, s->step * 4);
 }
@@ -162,5 +238,5 @@ static void product(const TileSum *s)
 
 extern const TileKernels kernels_tiles;
 const TileKernels kernels_tiles = {
-    .pack = pack, .product = product, .round = round_rows, .pair = pair_rows, .begin = begin, .end = end,
+    .pack = pack, .largest = largest, .product = product, .round = round_rows, .pair = pair_rows, .begin = begin, .end = end,
 };

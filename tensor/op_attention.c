@@ -364,14 +364,15 @@ static void multiply_narrow(const Attention *a, const Work *w, int64_t rows, int
 {
     int64_t deep = (depth + TILE_INNER - 1) / TILE_INNER, block = deep * TILE_BYTES;
     char *left = (char *)w->left, *right = (char *)w->right;
-    a->tiles->pack(rows, depth, x.at, x.step, x.turned, false, left);
-    a->tiles->pack(wide * LANES, depth, y.at, y.step, true, true, right);
+    a->tiles->pack(rows, depth, x.at, x.step, x.turned, false, 1, left);
+    a->tiles->pack(wide * LANES, depth, y.at, y.step, true, true, 1, right);
     for (int64_t i = 0; i < rows; i += SIDE)
         for (int64_t j = 0; j < wide * LANES; j += SIDE) {
             int64_t some = rows - i < SIDE ? rows - i : SIDE;
-            TileSum sum = {.rows = some > TILE_LINES ? 2 : 1, .columns = wide * LANES - j > TILE_LINES ? 2 : 1, .deep = deep};
-            sum.a = tiles_packed(left + i / TILE_LINES * block, deep);
-            sum.b = tiles_packed(right + j / TILE_LINES * block, deep);
+            TileSum sum = {.rows = some > TILE_LINES ? 2 : 1, .columns = wide * LANES - j > TILE_LINES ? 2 : 1, .parts = 1,
+                           .deep = deep};
+            sum.a = tiles_packed(left + i / TILE_LINES * block, deep, 1);
+            sum.b = tiles_packed(right + j / TILE_LINES * block, deep, 1);
             HeadRows to = {c.rows.at + i * c.rows.step + j, c.rows.step};
             square(a, w, sum, some, (HeadResult){to, c.add, c.factor ? c.factor + i * c.next : NULL, c.next});
         }

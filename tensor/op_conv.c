@@ -26,7 +26,7 @@ typedef struct Conv {
     int64_t width;            /* bytes of an element */
     int64_t taps;             /* cg * kernel */
     bool planes, direct;      /* direct: the planes are the image itself */
-    bool narrow;              /* products are product_narrow.c's */
+    bool narrow;              /* products are product_tiles.c's */
     const ConvKernels *kernels;
     const Blas *blas;
     Tensor *x, *weight, *bias, *dy;   /* dense, of [dtype]; owned; NULL where not needed */

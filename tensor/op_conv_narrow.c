@@ -235,7 +235,7 @@ static void pack_task(void *arg, int64_t task)
         int64_t channel = k / taps * TILE_INNER, place = v->turned ? taps - 1 - k % taps : k % taps;
         const float *from = v->arranged + (group * outer * taps + place) * inner;
         from += v->turned ? channel * step + first : first * step + channel;
-        v->kernels->pack(lines, least(v->from - channel, TILE_INNER), from, step, v->turned, false, to);
+        v->kernels->pack(lines, least(v->from - channel, TILE_INNER), from, step, v->turned, false, 1, to);
     }
 }
 
@@ -254,7 +254,7 @@ static void sum_flat(const Flat *v, const Chunk *c, int64_t group, int64_t first
                      int64_t line, const int64_t *offset, float *flat)
 {
     int64_t depth = depth_of(v);
-    TileSum sum = {.rows = count > TILE_LINES ? 2 : 1, .columns = 2, .step = c->flat};
+    TileSum sum = {.rows = count > TILE_LINES ? 2 : 1, .columns = 2, .parts = 1, .step = c->flat};
     const char *weight = v->packed + (group * ceil_div(v->to, TILE_LINES) + first / TILE_LINES) * depth * TILE_BYTES;
     for (int64_t k = 0; k < depth; k += LAYER) {
         sum.deep = least(depth - k, LAYER);
@@ -353,7 +353,7 @@ static void dy_task(void *arg, int64_t task)
             for (int64_t row = 0; row < c.rows; row++)
                 memcpy(flat + o * c.flat + (i * v->rows + row) * v->pitch, from + row * width, (size_t)width * sizeof *flat);
         }
-    v->kernels->pack(lines, c.flat, flat, c.flat, false, true, v->packed + task * c.flat / TILE_INNER * TILE_BYTES);
+    v->kernels->pack(lines, c.flat, flat, c.flat, false, true, 1, v->packed + task * c.flat / TILE_INNER * TILE_BYTES);
     scratch_release(flat);
 }
 
@@ -368,7 +368,7 @@ static void add_taps(const Flat *v, const Chunk *c, int64_t group, int64_t first
 {
     int64_t wide = round_up(v->to, TILE_LINES), high = round_up(v->from, TILE_LINES), whole = c->flat / TILE_INNER;
     const char *dy = v->packed + group * wide / TILE_LINES * whole * TILE_BYTES;
-    TileSum sum = {.rows = high - first > TILE_LINES ? 2 : 1, .deep = deep, .start_step = wide, .step = wide};
+    TileSum sum = {.rows = high - first > TILE_LINES ? 2 : 1, .parts = 1, .deep = deep, .start_step = wide, .step = wide};
     for (int64_t o = 0; o < wide; o += SIDE)
         for (int64_t tap = 0; tap < taps_of(v); tap++) {
             sum.columns = wide - o > TILE_LINES ? 2 : 1;

@@ -42,7 +42,7 @@ typedef struct Product {
     int64_t group;            /* batches a task */
     char *partial;            /* [tiles_k, m, n] when k is cut */
     bool own;                 /* the tiles are product.c's */
-    bool narrow;              /* or product_narrow.c's */
+    bool narrow;              /* or of numbers rounded to bf16 */
     atomic_bool failed;       /* one of those found no memory */
 } Product;
 

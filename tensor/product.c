@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Our own product of f32 matrices. The right one is packed into wide panels (blocks.h): once for all threads, or by each
+/* Our own product of f32 matrices, by vectors where tile registers (product_tiles.c) are not for it. The right one is packed into wide panels (blocks.h): once for all threads, or by each
    task alone where it has all rows. Rows of the left one are read where they lie. A panel stays in the first-level cache
    while all rows of a task pass by it, the panels of a task in the second.
    Invariant: an element is one sum in the order of k, cut into parts that depend on k only; so neither tiles nor threads
@@ -194,7 +194,7 @@ static void cut(Job *job, int threads)
     }
 }
 
-static bool run_tasks(TensorContext *ctx, int64_t tasks, void (*fn)(void *arg, int64_t task), Job *job)
+bool product_tasks(TensorContext *ctx, int64_t tasks, void (*fn)(void *arg, int64_t task), void *job)
 {
     if (ctx)
         return pool_run(ctx, tasks, fn, job);
@@ -217,19 +217,25 @@ static bool run(TensorContext *ctx, const ProductTile *t)
     for (job.k = 0; done && job.k < t->k; job.k = job.k_end) {
         job.k_end = least(job.k + layers * job.depth, t->k);
         cut(&job, ctx ? pool_threads() : 1);
-        done = (alone || run_tasks(ctx, ceil_div(job.k_end - job.k, job.depth) * job.groups, pack_task, &job)) &&
-               run_tasks(ctx, job.row_groups * job.groups, rows_task, &job) && !atomic_load(&job.failed);
+        done = (alone || product_tasks(ctx, ceil_div(job.k_end - job.k, job.depth) * job.groups, pack_task, &job)) &&
+               product_tasks(ctx, job.row_groups * job.groups, rows_task, &job) && !atomic_load(&job.failed);
     }
     scratch_release(job.packed);
     return done;
 }
 
+static bool either(TensorContext *ctx, const ProductTile *t)
+{
+    ProductEnd end = product_in_parts(ctx, t);
+    return end == PRODUCT_UNFIT ? run(ctx, t) : end == PRODUCT_DONE;
+}
+
 bool product_tile(const ProductTile *tile)
 {
-    return run(NULL, tile);
+    return either(NULL, tile);
 }
 
 bool product_shared(TensorContext *ctx, const ProductTile *tile)
 {
-    return run((double)tile->m * (double)tile->n * (double)tile->k < ALONE_WORK ? NULL : ctx, tile);
+    return either((double)tile->m * (double)tile->n * (double)tile->k < ALONE_WORK ? NULL : ctx, tile);
 }

@@ -25,10 +25,22 @@ bool product_tile(const ProductTile *tile);
 /* On all threads of the pool. False when there was no memory, too, or on an interrupt, which [ctx] tells of. */
 bool product_shared(TensorContext *ctx, const ProductTile *tile);
 
-/* The same, with a and b rounded to bf16; needs a processor that has products of those. Elsewhere what is multiplied is
-   rounded first. */
+/* The same, with a and b rounded to bf16; needs a processor that has products of those (tiles.h). Elsewhere what is
+   multiplied is rounded first. */
 bool product_narrow_tile(const ProductTile *tile);
 bool product_narrow_shared(TensorContext *ctx, const ProductTile *tile);
 Tensor *product_rounded(TensorContext *ctx, Tensor *x);
+
+/* What both kinds of product are made of. */
+typedef enum ProductEnd {
+    PRODUCT_DONE,
+    PRODUCT_FAILED,           /* no memory, or an interrupt */
+    PRODUCT_UNFIT,            /* not for these numbers, this size or this processor: what is in [out] counts for nothing */
+} ProductEnd;
+
+/* Of f32 in tile registers, with the accuracy of f32 (product_tiles.c). [ctx] NULL: on this thread. */
+ProductEnd product_in_parts(TensorContext *ctx, const ProductTile *tile);
+/* [tasks] of [fn]: on all threads, or on this one. */
+bool product_tasks(TensorContext *ctx, int64_t tasks, void (*fn)(void *arg, int64_t task), void *job);
 
 #endif

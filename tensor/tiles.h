@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Products of matrices whose numbers are rounded to bf16 and whose sums are f32, in the tile registers that some
-   processors have (AMX): between kernels_tiles.c and those who cut work into tiles.
+/* Products of matrices in the tile registers that some processors have (AMX), which multiply bf16 and sum in f32: between
+   kernels_tiles.c and those who cut work into tiles.
 
-   Packed: blocks of 16 lines, each a row of the left or a column of the right operand: [lines / 16][depth / 32] tiles of
-   TILE_BYTES. Sizes are rounded up, what is missing is zeros. */
+   A number takes part rounded to bf16, or whole, in three parts: rounded, what that left, rounded, and what that left. Three
+   times 8 bits are all that an f32 has. Of the nine products of parts the six largest are summed: what the others would
+   add is below 2^-23 of a product, and a sum of f32 loses more (tests/tensor/test_product.c).
+
+   Packed: blocks of 16 lines, each a row of the left or a column of the right operand: [lines / 16][depth / 32][parts] tiles
+   of TILE_BYTES. Sizes are rounded up, what is missing is zeros. */
 #ifndef TESSERA_TILES_H
 #define TESSERA_TILES_H
 
@@ -13,14 +17,16 @@
 #define TILE_LINES 16
 #define TILE_INNER 32         /* numbers of a line in a tile */
 #define TILE_BYTES 1024
+#define TILE_WHOLE 3          /* parts of an f32 */
 
 /* One operand of a sum: tiles of 16 rows of 64 bytes, [line] bytes apart; of the second block they lie [block] bytes behind
-   those of the first. Tile k lies at offset[k], or at k * step without offsets. */
+   those of the first. Tile k lies at offset[k], or at k * step without offsets; its other parts lie behind it. */
 typedef struct TileSide { const char *at; int64_t line, block, step; const int64_t *offset; } TileSide;
 
 /* c [16 * rows, 16 * columns], rows [step] apart, = start + a times b. */
 typedef struct TileSum {
     int rows, columns;        /* of tiles, 1 or 2 */
+    int parts;                /* 1 or TILE_WHOLE, of both operands */
     int64_t deep;             /* tiles */
     TileSide a, b;
     const float *start;       /* rows [start_step] apart, which may be 0; NULL: zeros */
@@ -29,16 +35,24 @@ typedef struct TileSum {
     int64_t step;
 } TileSum;
 
-/* Packed blocks of [deep] tiles each. */
-static inline TileSide tiles_packed(const char *at, int64_t deep)
+/* Packed blocks of [deep] tiles each, in [parts]. */
+static inline TileSide tiles_packed(const char *at, int64_t deep, int parts)
 {
-    return (TileSide){at, 64, deep * TILE_BYTES, TILE_BYTES, NULL};
+    return (TileSide){at, 64, deep * parts * TILE_BYTES, parts * TILE_BYTES, NULL};
 }
+
+/* Largest magnitudes, as the bits of an f32, between which an operand can be taken in parts: no product of two overflows,
+   and of numbers up to 2^-62 times smaller no bit is lost (parts below 2^-126 count as zeros). 0 can be, too. */
+#define TILE_SMALLEST 0x2b800000u        /* 2^-40 */
+#define TILE_LARGEST 0x5b800000u         /* 2^56 */
 
 typedef struct TileKernels {
     /* [lines] of [depth] numbers, [step] apart; turned: the depth's rows of [lines] numbers, [step] apart. For the left
-       operand tiles have a row a line, for the right one a row for two numbers of all lines. */
-    void (*pack)(int64_t lines, int64_t depth, const float *from, int64_t step, bool turned, bool right, char *to);
+       operand tiles have a row a line, for the right one a row for two numbers of all lines. The value is the bits of the
+       largest magnitude, above those of infinity where a number is NaN. */
+    uint32_t (*pack)(int64_t lines, int64_t depth, const float *from, int64_t step, bool turned, bool right, int parts,
+                     char *to);
+    uint32_t (*largest)(int64_t rows, int64_t n, const float *from, int64_t step);    /* likewise */
     void (*product)(const TileSum *sum);
     /* [rows] of [n] numbers, [step] apart, rounded, to rows [to_step] bytes apart; with those of [b] (NULL: zeros) in pairs */
     void (*round)(int64_t rows, int64_t n, const float *from, int64_t step, char *to, int64_t to_step);

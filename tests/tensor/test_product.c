@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Our products of matrices against plain loops over doubles: both operands straight and turned, with and without bias, sides
    that are no whole vectors, depths that take several parts, a result inside a wider one, added or not, cut and spread over
-   threads with the same bits; for each set of kernels. */
+   threads with the same bits; for each set of kernels. In tile registers also: the error beside that of a sum of f32, and numbers
+   that cannot be taken in parts. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,9 +11,12 @@
 
 #include "../../tensor/core.h"
 #include "../../tensor/product.h"
+#include "../../tensor/tiles.h"
 #include "../tap.h"
 
 #define GAP 3                 /* floats behind each row, which nobody may touch */
+#define TILES "tiles"         /* the kernels that TESSERA_ISA does not name */
+#define LEAST_TILES 32        /* sides from here on are for them */
 
 static float *numbers(int64_t count, unsigned seed)
 {
@@ -46,6 +50,8 @@ static double error_of(const ProductTile *t)
 static bool same_when_cut(const ProductTile *t, float *again)
 {
     int64_t rows = t->m / 3, columns = t->n / 2;
+    if (tile_kernels() && t->m >= LEAST_TILES && t->n >= LEAST_TILES && (rows < LEAST_TILES || columns < LEAST_TILES))
+        return true;                                               /* other kernels would take the parts */
     for (int part = 0; part < 4; part++) {
         ProductTile some = *t;
         int64_t row = part & 1 ? rows : 0, column = part & 2 ? columns : 0;
@@ -131,8 +137,9 @@ static bool all_sizes(const char *isa)
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
-        setenv("TESSERA_ISA", isa, 1);
-        bool good = strcmp(cpu_level_name(), isa) == 0 || strcmp(cpu_level_name(), "plain") == 0;
+        bool tiles = strcmp(isa, TILES) == 0;
+        tiles ? unsetenv("TESSERA_ISA") : setenv("TESSERA_ISA", isa, 1);
+        bool good = tiles ? tile_kernels() != NULL : strcmp(cpu_level_name(), isa) == 0 || strcmp(cpu_level_name(), "plain") == 0;
         if (!good)
             _exit(2);
         for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
@@ -145,8 +152,100 @@ static bool all_sizes(const char *isa)
     return WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 2);     /* 2: not on this machine */
 }
 
+/* ---- numbers in parts ---- */
+
+#define SIDE 48
+#define DEEP 1000
+
+static float left[SIDE * DEEP], right[DEEP * SIDE], result[SIDE * SIDE];
+
+/* Fills [left] and [right] with numbers up to these. */
+static bool fill(float left_scale, float right_scale)
+{
+    float *a = numbers(SIDE * DEEP, 1), *b = numbers(DEEP * SIDE, 2);
+    for (int i = 0; a && b && i < SIDE * DEEP; i++) {
+        left[i] = a[i] * left_scale;
+        right[i] = b[i] * right_scale;
+    }
+    free(a);
+    free(b);
+    return a && b;
+}
+
+static bool product_of_both(void)
+{
+    ProductTile t = {.m = SIDE, .n = SIDE, .k = DEEP, .a = left, .b = right, .a_lead = DEEP, .b_lead = SIDE, .out = result,
+                     .out_lead = SIDE};
+    return product_tile(&t);
+}
+
+/* Root mean squares over the largest: of the product's error and of that which a sum of f32, number by number, makes. */
+static void errors(double *ours, double *plain)
+{
+    double top = 0;
+    *ours = *plain = 0;
+    for (int i = 0; i < SIDE; i++)
+        for (int j = 0; j < SIDE; j++) {
+            double sum = 0;
+            float chain = 0;
+            for (int k = 0; k < DEEP; k++) {
+                sum += (double)left[i * DEEP + k] * (double)right[k * SIDE + j];
+                chain = fmaf(left[i * DEEP + k], right[k * SIDE + j], chain);
+            }
+            *ours += pow((double)result[i * SIDE + j] - sum, 2);
+            *plain += pow((double)chain - sum, 2);
+            top = fmax(top, fabs(sum));
+        }
+    *ours = sqrt(*ours) / SIDE / top;
+    *plain = sqrt(*plain) / SIDE / top;
+}
+
+static void test_accuracy(void)
+{
+    static const struct { float left, right; const char *what; } scale[] = {
+        {1, 1, "about 1"}, {1e-9f, 1e9f, "small and large"}, {1e-30f, 1, "too small for parts"}, {1e20f, 1e10f, "too large for parts"},
+        {1e-40f, 1e20f, "without all bits"},
+    };
+    for (size_t i = 0; i < sizeof scale / sizeof scale[0]; i++) {
+        double ours = HUGE_VAL, plain = 0;
+        if (fill(scale[i].left, scale[i].right) && product_of_both())
+            errors(&ours, &plain);
+        tap_ok(ours < plain, "numbers %s: error %.1e, of a plain sum %.1e", scale[i].what, ours, plain);
+    }
+}
+
+/* One that is infinite, NaN or huge reaches only the row and the column that it should, also where sums are added to. */
+static void test_special(void)
+{
+    static const float special[] = {INFINITY, -INFINITY, NAN, 3e38f};
+    bool good = true;
+    for (size_t i = 0; i < sizeof special / sizeof special[0]; i++)
+        for (int side = 0; side < 2; side++)
+            for (int add = 0; add < 2; add++) {
+                good = good && fill(1, 1);
+                (side ? right : left)[side ? 7 : 7 * DEEP] = special[i];
+                for (int j = 0; j < SIDE * SIDE; j++)
+                    result[j] = 5;
+                ProductTile t = {.m = SIDE, .n = SIDE, .k = DEEP, .a = left, .b = right, .a_lead = DEEP, .b_lead = SIDE,
+                                 .out = result, .out_lead = SIDE, .add = add};
+                good = good && product_tile(&t);
+                for (int j = 0; j < SIDE * SIDE; j++) {
+                    double sum = add ? 5 : 0;
+                    for (int k = 0; k < DEEP; k++)
+                        sum += (double)left[j / SIDE * DEEP + k] * (double)right[k * SIDE + j % SIDE];
+                    double got = (double)result[j];
+                    good = good && (isfinite(sum) ? fabs(got - sum) <= 1e-4 + fabs(sum) * 1e-6
+                                                  : (isnan(sum) ? isnan(got) : got == sum));
+                }
+            }
+    tap_ok(good, "infinity, NaN and huge numbers");
+}
+
 int main(void)
 {
+    tap_ok(all_sizes(TILES), "products in tile registers");
+    test_accuracy();
+    test_special();
     tap_ok(all_sizes("sse2"), "products with the kernels for sse2");
     tap_ok(all_sizes("avx2"), "products with the kernels for avx2");
     tap_ok(all_sizes("avx512"), "products with the kernels for avx512");
