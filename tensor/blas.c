@@ -11,10 +11,6 @@
 
 #include "core.h"
 
-#ifndef OPENBLAS_PATH
-#define OPENBLAS_PATH "/usr/lib/x86_64-linux-gnu/openblas-pthread/libopenblas.so.0"
-#endif
-
 typedef void FortranSgemm(const char *ta, const char *tb, const int *m, const int *n, const int *k, const float *alpha,
                           const float *a, const int *lda, const float *b, const int *ldb, const float *beta, float *c,
                           const int *ldc, size_t ta_length, size_t tb_length);
@@ -106,7 +102,12 @@ static bool use_library(void *handle)
 
 static void open_library(void)
 {
-    static const char *const candidates[] = {OPENBLAS_PATH, "libopenblas.so.0", "libopenblas.so"};
+    static const char *const candidates[] = {
+#ifdef OPENBLAS_PATH
+        OPENBLAS_PATH,
+#endif
+        "libopenblas.so.0", "libopenblas.so",
+    };
     CpuLevel level = cpu_detected();
     Lent threads = lend("OPENBLAS_NUM_THREADS", "1", true);
     const char *type = level == CPU_AVX512 ? "SkylakeX" : level == CPU_AVX2 ? "Haswell" : NULL;

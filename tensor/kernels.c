@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The kernels of one instruction set: compiled once for each, with KERNELS_ISA naming it and the matching -m flags,
    and exported as kernels_ISA. Which functions there are follows from ops.def; the loops stand in the templates. */
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wpass-failed"     /* loops that are to be vectors call functions of libm, of f64 mostly */
+#endif
+
 #include "half.h"
 #include "kernels.h"
 
