@@ -20,84 +20,119 @@ static __m512i narrow(__m512 x)
     return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x));
 }
 
+/* line[i]: the 16 pairs of line i. */
+static void along(int64_t lines, int64_t depth, const float *from, int64_t step, Pairs line[TILE_LINES])
+{
+    for (int64_t i = 0; i < TILE_LINES; i++, from += step) {
+        bool is = i < lines;
+        __m512 low = _mm512_maskz_loadu_ps(is ? first(depth) : 0, from);
+        __m512 high = _mm512_maskz_loadu_ps(is ? first(depth - 16) : 0, from + 16);
+        line[i] = (Pairs)_mm512_cvtne2ps_pbh(high, low);
+    }
+}
+
+/* pair[p]: pair p of all 16 lines. */
+static void across(int64_t lines, int64_t depth, const float *from, int64_t step, Pairs pair[TILE_LINES])
+{
+    for (int64_t p = 0; p < TILE_LINES; p++, from += 2 * step) {
+        __m512 low = _mm512_maskz_loadu_ps(2 * p < depth ? first(lines) : 0, from);
+        __m512 high = _mm512_maskz_loadu_ps(2 * p + 1 < depth ? first(lines) : 0, from + step);
+        pair[p] = (Pairs)_mm512_or_si512(narrow(low), _mm512_slli_epi32(narrow(high), 16));
+    }
+}
+
+static void pack_rounded(int64_t lines, int64_t depth, const float *from, int64_t step, bool turned, bool right, char *to)
+{
+    Pairs v[TILE_LINES];
+    if (turned)
+        across(lines, depth, from, step, v);
+    else
+        along(lines, depth, from, step, v);
+    if (turned != right) {
+        TURN_SQUARE(Pairs, v)
+    }
+    memcpy(to, v, TILE_BYTES);
+}
+
+/* ---- packing in parts ---- */
+
 /* The larger magnitudes, as bits. */
 static __m512i larger(__m512i most, __m512 x)
 {
     return _mm512_max_epu32(most, _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7fffffff)));
 }
 
-/* The halves of 32 bf16 numbers as f32. */
-static __m512 widened(__m256i half)
+/* Vectors whose upper halves are x rounded to bf16, a half away from zero; what is left of x takes its place. */
+static __m512i rounded(__m512 *x)
 {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+    __m512i near = _mm512_add_epi32(_mm512_castps_si512(*x), _mm512_set1_epi32(0x8000));
+    *x = _mm512_sub_ps(*x, _mm512_castsi512_ps(_mm512_and_si512(near, _mm512_set1_epi32(-0x10000))));
+    return near;
 }
 
-/* Two vectors of one line, rounded; what is left of them takes their place. */
-static __m512i split(__m512 *low, __m512 *high)
+/* Pairs of the upper halves. */
+static __m512i paired(__m512i low, __m512i high)
 {
-    __m512i both = (__m512i)_mm512_cvtne2ps_pbh(*high, *low);
-    *low = _mm512_sub_ps(*low, widened(_mm512_castsi512_si256(both)));
-    *high = _mm512_sub_ps(*high, widened(_mm512_extracti64x4_epi64(both, 1)));
-    return both;
+    return _mm512_mask_blend_epi16(0xAAAAAAAA, _mm512_srli_epi32(low, 16), high);
 }
 
-/* v[part][i]: the 16 pairs of line i. */
-INLINE __m512i along(int64_t lines, int64_t depth, const float *from, int64_t step, const int parts, Pairs (*v)[TILE_LINES])
+static void put_parts(__m512 low, __m512 high, char *to)
 {
+    for (int part = 0; part < TILE_WHOLE - 1; part++, to += TILE_BYTES) {
+        __m512i a = rounded(&low), b = rounded(&high);
+        _mm512_storeu_si512(to, paired(a, b));
+    }
+    _mm512_storeu_si512(to, paired(_mm512_castps_si512(low), _mm512_castps_si512(high)));
+}
+
+/* Pair p of a tile in parts is of numbers p and p + 16 of the depth, so that both halves are whole vectors. */
+INLINE __m512i pack_whole(int64_t lines, int64_t depth, const float *from, int64_t step, const bool turned, const bool right,
+                          char *to)
+{
+    const int64_t rows = turned ? depth : lines, n = turned ? lines : depth;
+    const float *other = from + (turned ? 16 * step : 16);
+    const __mmask16 some = first(n), more = turned ? some : first(n - 16);
     __m512i most = _mm512_setzero_si512();
-    for (int64_t i = 0; i < TILE_LINES; i++, from += step) {
-        bool is = i < lines;
-        __m512 low = _mm512_maskz_loadu_ps(is ? first(depth) : 0, from);
-        __m512 high = _mm512_maskz_loadu_ps(is ? first(depth - 16) : 0, from + 16);
-        most = larger(larger(most, low), high);
-        for (int part = 0; part < parts; part++)
-            v[part][i] = (Pairs)split(&low, &high);
+    V low[TILE_LINES], high[TILE_LINES];
+    for (int64_t i = 0; i < TILE_LINES; i++, from += step, other += step) {
+        low[i] = (V)_mm512_maskz_loadu_ps(i < rows ? some : 0, from);
+        high[i] = (V)_mm512_maskz_loadu_ps(i + (turned ? 16 : 0) < rows ? more : 0, other);
+        most = larger(larger(most, (__m512)low[i]), (__m512)high[i]);
+        if (turned == right)
+            put_parts((__m512)low[i], (__m512)high[i], to + i * 64);
+    }
+    if (turned != right) {
+        TURN_SQUARE(V, low)
+        TURN_SQUARE(V, high)
+        for (int64_t i = 0; i < TILE_LINES; i++)
+            put_parts((__m512)low[i], (__m512)high[i], to + i * 64);
     }
     return most;
 }
 
-/* v[part][p]: pair p of all 16 lines. */
-INLINE __m512i across(int64_t lines, int64_t depth, const float *from, int64_t step, const int parts, Pairs (*v)[TILE_LINES])
+static __m512i pack_parts(int64_t lines, int64_t depth, const float *from, int64_t step, bool turned, bool right, char *to)
 {
-    const __m512i interleaved = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                                                 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    __m512i most = _mm512_setzero_si512();
-    for (int64_t p = 0; p < TILE_LINES; p++, from += 2 * step) {
-        __m512 low = _mm512_maskz_loadu_ps(2 * p < depth ? first(lines) : 0, from);
-        __m512 high = _mm512_maskz_loadu_ps(2 * p + 1 < depth ? first(lines) : 0, from + step);
-        most = larger(larger(most, low), high);
-        for (int part = 0; part < parts; part++)
-            v[part][p] = (Pairs)_mm512_permutexvar_epi16(interleaved, split(&low, &high));
-    }
-    return most;
+    if (turned)
+        return right ? pack_whole(lines, depth, from, step, true, true, to) : pack_whole(lines, depth, from, step, true, false, to);
+    return right ? pack_whole(lines, depth, from, step, false, true, to) : pack_whole(lines, depth, from, step, false, false, to);
 }
 
 /* Numbers that lie side by side are read in order: along lines, or from 32 turned ones at a time. */
-INLINE uint32_t pack_parts(int64_t lines, int64_t depth, const float *from, int64_t step, bool turned, bool right,
-                           const int parts, char *to)
+static uint32_t pack(int64_t lines, int64_t depth, const float *from, int64_t step, bool turned, bool right, int parts, char *to)
 {
     int64_t deep = (depth + TILE_INNER - 1) / TILE_INNER, blocks = (lines + TILE_LINES - 1) / TILE_LINES;
     __m512i most = _mm512_setzero_si512();
     for (int64_t at = 0; at < deep * blocks; at++) {
         int64_t i = (turned ? at % blocks : at / deep), k = (turned ? at / blocks : at % deep);
         int64_t line = i * TILE_LINES, inner = k * TILE_INNER;
-        Pairs v[TILE_WHOLE][TILE_LINES];
-        most = _mm512_max_epu32(most, turned ? across(lines - line, depth - inner, from + inner * step + line, step, parts, v)
-                                             : along(lines - line, depth - inner, from + line * step + inner, step, parts, v));
-        for (int part = 0; part < parts; part++) {
-            if (turned != right) {
-                TURN_SQUARE(Pairs, v[part])
-            }
-            memcpy(to + ((i * deep + k) * parts + part) * TILE_BYTES, v[part], TILE_BYTES);
-        }
+        const float *tile = from + (turned ? inner * step + line : line * step + inner);
+        char *packed = to + (i * deep + k) * parts * TILE_BYTES;
+        if (parts == 1)
+            pack_rounded(lines - line, depth - inner, tile, step, turned, right, packed);
+        else
+            most = _mm512_max_epu32(most, pack_parts(lines - line, depth - inner, tile, step, turned, right, packed));
     }
     return _mm512_reduce_max_epu32(most);
-}
-
-static uint32_t pack(int64_t lines, int64_t depth, const float *from, int64_t step, bool turned, bool right, int parts, char *to)
-{
-    return parts == 1 ? pack_parts(lines, depth, from, step, turned, right, 1, to)
-                      : pack_parts(lines, depth, from, step, turned, right, TILE_WHOLE, to);
 }
 
 static uint32_t largest(int64_t rows, int64_t n, const float *from, int64_t step)

@@ -48,8 +48,8 @@ static inline TileSide tiles_packed(const char *at, int64_t deep, int parts)
 
 typedef struct TileKernels {
     /* [lines] of [depth] numbers, [step] apart; turned: the depth's rows of [lines] numbers, [step] apart. For the left
-       operand tiles have a row a line, for the right one a row for two numbers of all lines. The value is the bits of the
-       largest magnitude, above those of infinity where a number is NaN. */
+       operand tiles have a row a line, for the right one a row for two numbers of all lines. In parts, the value is the
+       bits of the largest magnitude, above those of infinity where a number is NaN. */
     uint32_t (*pack)(int64_t lines, int64_t depth, const float *from, int64_t step, bool turned, bool right, int parts,
                      char *to);
     uint32_t (*largest)(int64_t rows, int64_t n, const float *from, int64_t step);    /* likewise */
