@@ -194,25 +194,18 @@ static inline const char *tile_at(const TileSide *s, int64_t k)
     return s->at + (s->offset ? s->offset[k] : k * s->step);
 }
 
-#define LEFT(part)                                                                                                    \
-    _tile_loadd(4, a + (part) * TILE_BYTES, x.line);                                                                  \
-    _tile_loadd(5, a + (part) * TILE_BYTES + x.block, x.line);
-#define RIGHT(part)                                                                                                   \
-    _tile_loadd(6, b + (part) * TILE_BYTES, y.line);                                                                  \
-    _tile_loadd(7, b + (part) * TILE_BYTES + y.block, y.line);
-#define TIMES                                                                                                         \
-    _tile_dpbf16ps(0, 4, 6);                                                                                          \
-    _tile_dpbf16ps(1, 4, 7);                                                                                          \
-    _tile_dpbf16ps(2, 5, 6);                                                                                          \
-    _tile_dpbf16ps(3, 5, 7);
-/* From one product of parts to the next only one side is loaded. */
-#define SIX_PRODUCTS                                                                                                  \
-    LEFT(0) RIGHT(2) TIMES                                                                                            \
-    RIGHT(1) TIMES                                                                                                    \
-    LEFT(1) TIMES                                                                                                     \
-    RIGHT(0) TIMES                                                                                                    \
-    LEFT(0) TIMES                                                                                                     \
-    LEFT(2) TIMES
+/* Tiles of the upper and lower rows, of the left and right columns; and the four products of them. */
+#define UPPER(part) _tile_loadd(4, a + (part) * TILE_BYTES, x.line);
+#define LOWER(part) _tile_loadd(5, a + (part) * TILE_BYTES + x.block, x.line);
+#define LEFT(part) _tile_loadd(6, b + (part) * TILE_BYTES, y.line);
+#define RIGHT(part) _tile_loadd(7, b + (part) * TILE_BYTES + y.block, y.line);
+#define UPPER_LEFT _tile_dpbf16ps(0, 4, 6);
+#define UPPER_RIGHT _tile_dpbf16ps(1, 4, 7);
+#define LOWER_LEFT _tile_dpbf16ps(2, 5, 6);
+#define LOWER_RIGHT _tile_dpbf16ps(3, 5, 7);
+/* Then new rows, of this part, or new columns, each where the last product that needs the old ones has been begun. */
+#define FOUR_THEN_ROWS(part) UPPER_LEFT UPPER_RIGHT UPPER(part) LOWER_LEFT LOWER_RIGHT LOWER(part)
+#define FOUR_THEN_COLUMNS(part) UPPER_LEFT LOWER_LEFT LEFT(part) UPPER_RIGHT LOWER_RIGHT RIGHT(part)
 
 static void four(const TileSum *s)
 {
@@ -225,23 +218,22 @@ static void four(const TileSum *s)
     for (int64_t k = 0; k < s->deep; k++) {
         const char *a = tile_at(&x, k), *b = tile_at(&y, k);
         if (s->parts == 1) {
-            LEFT(0) RIGHT(0) TIMES
+            UPPER(0) LEFT(0) LOWER(0) RIGHT(0)
         } else {
-            SIX_PRODUCTS
+            UPPER(0) LEFT(2) LOWER(0) RIGHT(2)
+            FOUR_THEN_COLUMNS(1)
+            FOUR_THEN_ROWS(1)
+            FOUR_THEN_COLUMNS(0)
+            FOUR_THEN_ROWS(0)
+            FOUR_THEN_ROWS(2)
         }
+        UPPER_LEFT UPPER_RIGHT LOWER_LEFT LOWER_RIGHT
     }
     _tile_stored(0, c, s->step * 4);
     _tile_stored(1, c + 16, s->step * 4);
     _tile_stored(2, below, s->step * 4);
     _tile_stored(3, below + 16, s->step * 4);
 }
-
-#undef LEFT
-#undef RIGHT
-#undef TIMES
-#define LEFT(part) _tile_loadd(4, a + (part) * TILE_BYTES, x.line);
-#define RIGHT(part) _tile_loadd(6, b + (part) * TILE_BYTES, y.line);
-#define TIMES _tile_dpbf16ps(0, 4, 6);
 
 static void one(const TileSum *s, int64_t row, int64_t column)
 {
@@ -252,10 +244,16 @@ static void one(const TileSum *s, int64_t row, int64_t column)
     for (int64_t k = 0; k < s->deep; k++) {
         const char *a = tile_at(&x, k), *b = tile_at(&y, k);
         if (s->parts == 1) {
-            LEFT(0) RIGHT(0) TIMES
+            UPPER(0) LEFT(0)
         } else {
-            SIX_PRODUCTS
+            UPPER(0) LEFT(2) UPPER_LEFT
+            LEFT(1) UPPER_LEFT
+            UPPER(1) UPPER_LEFT
+            LEFT(0) UPPER_LEFT
+            UPPER(0) UPPER_LEFT
+            UPPER(2)
         }
+        UPPER_LEFT
     }
     _tile_stored(0, s->c + row * 16 * s->step + column * 16, s->step * 4);
 }
