@@ -86,13 +86,17 @@ static void arguments_to(Fn *fn, Arguments arguments, bool fused)
     }
 }
 
-/* The name of an op that gains by it and that nothing in this function hides; what it means is seen when it is called. */
+/* The name of an op that gains by it and that nothing in this function or around it hides; what it means is seen when it is
+   called. */
 static bool names_fused_op(Fn *fn, const Node *callee)
 {
     if (callee->kind != NODE_NAME)
         return false;
     const OpDef *def = op_find(callee->name);
-    return def && op_is_fused(def) && resolve(fn, compile_name(fn->c, callee->name), callee->span).kind == NAME_GLOBAL;
+    if (!def || !op_is_fused(def))
+        return false;
+    NameKind kind = resolve(fn, compile_name(fn->c, callee->name), callee->span).kind;
+    return kind == NAME_GLOBAL || kind == NAME_LATE;
 }
 
 static void note_arguments(Fn *fn, int32_t pc, Arguments arguments, int first)

@@ -159,7 +159,8 @@ static void test_time(void)
     expect_part(s, ":prof x @ x", "  matmul");
     expect_part(s, ":prof x @ x", "        1   16.0 KB  <in>:1  x @ x");
     expect_part(s, ":prof y = grad(v -> {\n    sum(v @ v)\n})(x)", "        2   64.0 KB  <in>:2  sum(v @ v)");
-    expect_part(s, ":prof grad(v -> sum(tanh(v)))(x)", "        1   32.0 KB  tanh");
+    expect_part(s, ":prof grad(v -> sum(softmax(v)))(x)", "        1   32.0 KB  softmax");
+    expect_part(s, ":prof grad(v -> sum(tanh(v)))(x)", "  fused tanh sum\n");
     expect_part(s, ":prof grad(v -> sum(v * x + v))(x)", "  fused mul add\n");
     expect(s, "y.shape", "[64, 64]");
     expect_part(s, ":prof x @ wrong", "name error: wrong is not defined");
