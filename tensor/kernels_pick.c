@@ -4,6 +4,7 @@
 #include "attention.h"
 #include "blocks.h"
 #include "core.h"
+#include "dots.h"
 #include "kernels.h"
 #include "random.h"
 #include "tiles.h"
@@ -49,6 +50,17 @@ const RandomKernels *random_kernels(void)
     };
     return by_level[cpu_level()];
 }
+
+extern DotsKernel *const kernels_dots_sse2, *const kernels_dots_avx2, *const kernels_dots_avx512;
+
+DotsKernel *dots_kernel(void)
+{
+    switch (cpu_level()) {
+    case CPU_AVX512: return kernels_dots_avx512;
+    case CPU_AVX2: return kernels_dots_avx2;
+    default: return kernels_dots_sse2;
+    }
+}
 #else
 extern const Kernels kernels_plain;
 
@@ -65,6 +77,10 @@ const AttentionKernels *attention_kernels(void) { return &kernels_attention_plai
 extern const RandomKernels kernels_random_plain;
 
 const RandomKernels *random_kernels(void) { return &kernels_random_plain; }
+
+extern DotsKernel *const kernels_dots_plain;
+
+DotsKernel *dots_kernel(void) { return kernels_dots_plain; }
 #endif
 
 #ifdef KERNELS_TILES

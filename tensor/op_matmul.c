@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "blocks.h"
+#include "dots.h"
 #include "op.h"
 #include "product.h"
 #include "tiles.h"
@@ -19,6 +20,7 @@
 #define TILE_DEPTH 512        /* k is cut into no shorter parts */
 #define SHARED_PIECES 16      /* a product of fewer pieces is cut along k for its threads */
 #define SHARED_BATCHES 16     /* of more matrices each is one thread's */
+#define DOTS_COLUMNS 24       /* as few columns are not worth packing */
 #define SMALL_WORK 1024       /* below this the plain loop beats the call */
 
 /* One side of a product, as BLAS takes it. */
@@ -42,6 +44,7 @@ typedef struct Product {
     int64_t group;            /* batches a task */
     char *partial;            /* [tiles_k, m, n] when k is cut */
     bool own;                 /* the tiles are product.c's */
+    bool dots;                /* or dots.h's */
     bool narrow;              /* or of numbers rounded to bf16 */
     atomic_bool failed;       /* one of those found no memory */
 } Product;
@@ -284,6 +287,10 @@ static void tile_task(void *arg, int64_t task)
             if (!product_narrow_tile(&own)) atomic_store(&p->failed, true);
             continue;
         }
+        if (p->dots) {
+            dots_kernel()(m, n, k, (DotsRows){own.a, own.a_lead}, (DotsRows){own.b, own.b_lead}, own.bias, own.out, own.out_lead);
+            continue;
+        }
         if (p->own && product_tile(&own)) continue;                /* BLAS where memory is short */
         tile_product(p, m, n, k, left, right, out, p->n);
         if (p->bias != NULL && p->tiles_k == 1) add_bias(p, m, n, j, out, p->n);
@@ -338,6 +345,13 @@ static bool shared_products(OpCall *call, const Product *p)
     return done;
 }
 
+/* Rows times few rows, as the layer of a classifier: BLAS would pack them. */
+static bool suits_dots(const Product *p)
+{
+    return p->dtype == DTYPE_f32 && cpu_level() >= CPU_AVX2 && !p->a.transposed && p->b.transposed && p->n < DOTS_COLUMNS &&
+           p->k >= BLOCK_LANES && p->m * p->n * p->k > SMALL_WORK;
+}
+
 static bool product_run(OpCall *call, Product *p)
 {
     int64_t width = (int64_t)dtype_size(p->dtype);
@@ -361,6 +375,7 @@ static bool product_run(OpCall *call, Product *p)
         if (p->partial == NULL) return false;
     }
     p->own = p->dtype == DTYPE_f32 && product_suits(p->tile_m, p->tile_n, p->tile_k);
+    p->dots = suits_dots(p);
     int64_t tasks = p->tiles_m * p->tiles_n * p->tiles_k * parts_of(p->batches, p->group);
     if (!pool_run(call->ctx, tasks, tile_task, p)) return false;
     if (atomic_load(&p->failed)) return no_memory(call);
