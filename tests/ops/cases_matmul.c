@@ -91,6 +91,9 @@ const Case cases_matmul[] = {
     {"matmul", "x[9,33,17] x[9,17,40]", "", .reference = ref_matmul, .big = true, .loose = 10},
     {"matmul", "x[1,300] x[300,257]", "", .reference = ref_matmul, .big = true, .loose = 40},
     {"matmul", "x[300,1] x[1,257]", "", .reference = ref_matmul, .big = true, .loose = 10},
+    {"matmul", "x[60,2400] x[2400,60]", "", .reference = ref_matmul, .big = true, .loose = 100},     /* cut along k */
+    {"matmul", "x[600,700] x[700,11]", "", .reference = ref_matmul, .big = true, .loose = 60},       /* and m, of f64 */
+    {"matmul", "x[9,700] x[700,800]", "", .reference = ref_matmul, .big = true, .loose = 60},        /* and n */
     {"linear", "x[3,4] x[2,4] x[2]", "", .reference = ref_linear, .only = FLOATS},
     {"linear", "x[3,4] x[2,4] -", "", .reference = ref_linear, .only = FLOATS},
     {"linear", "x[4] x[2,4] x[2]", "", .reference = ref_linear, .only = FLOATS},
@@ -101,5 +104,6 @@ const Case cases_matmul[] = {
     {"linear", "x[3,4] x[2,3] -", "", .error = ERROR_shape},
     {"linear", "x[3,4] x[2,4] x[3]", "", .error = ERROR_shape},
     {"linear", "x[128,200] x[65,200] x[65]", "", .reference = ref_linear, .big = true, .loose = 20},
+    {"linear", "x[50,2500] x[70,2500] x[70]", "", .reference = ref_linear, .big = true, .loose = 100},
     {0},
 };

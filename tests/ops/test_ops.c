@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../tensor/core.h"
 #include "../tap.h"
 #include "ops_test.h"
 
@@ -981,7 +982,7 @@ int main(int argc, char **argv)
     tensor_context_init(&ctx, NULL);
     RuntimeInfo info;
     runtime_info(&info, false);
-    tap_note("kernels for %s", info.isa);
+    tap_note("kernels for %s%s", info.isa, cpu_tiles() ? " with tile registers" : "");
     for (int i = 0; i < OP_COUNT; i++)
         if (wanted(op_defs[i].name))
             check_row(&op_defs[i]);

@@ -2,7 +2,7 @@
 /* Products of bf16 in tile registers against plain loops over doubles of rounded numbers: both operands straight and turned,
    with and without a bias, added or not, sides that fill no tile, depths of several layers, a result inside a wider one; the
    same bits cut and spread over threads; interrupts; no memory. Convolutions and their adjoints of odd shapes likewise, against
-   those of f64. Skipped by processors that have none. */
+   those of f64; without tile registers these alone, of numbers that are rounded first. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -267,7 +267,8 @@ static const Shape conv_shapes[] = {
     {2, 3, 12, 12, 16, 3, 3, 1, 1, 1},   {2, 16, 6, 6, 16, 3, 3, 3, 1, 1},
 };
 
-static void test_convolutions(void)
+/* [most]: without tile registers some go by Winograd's way, whose sums lose more. */
+static void test_convolutions(double most)
 {
     static const char *const names[] = {"convolution", "its gradient by the input", "its gradient by the weight"};
     TensorContext ctx;
@@ -289,7 +290,7 @@ static void test_convolutions(void)
             tensor_release(first);
             tensor_release(wanted);
         }
-        tap_ok(worst < 2e-6 && same, "%s: %.1g apart", names[which], worst);
+        tap_ok(worst < most && same, "%s: %.1g apart", names[which], worst);
     }
 }
 
@@ -338,15 +339,15 @@ static void test_convolution_failures(void)
 int main(void)
 {
     tensor_context_init(&plain, NULL);
-    if (!tile_kernels()) {
+    if (tile_kernels()) {
+        test_sizes();
+        test_special();
+        test_interrupt();
+        test_failures();
+    } else {
         tap_ok(true, "products of bf16 # SKIP no tile registers");
-        return tap_end();
     }
-    test_sizes();
-    test_special();
-    test_interrupt();
-    test_failures();
-    test_convolutions();
+    test_convolutions(tile_kernels() ? 2e-6 : 2e-5);
     test_convolution_stops();
     test_convolution_failures();
     return tap_end();
