@@ -100,7 +100,7 @@ bool session_doctor(const SessionConfig *config)
     runtime_info(&info, true);
     report(config, "Tessera", "%s", session_version());
     report(config, "threads", "%d", info.threads);
-    report(config, "kernels", "%s%s", info.isa ? info.isa : "plain", info.tiles ? ", amx for products of bf16" : "");
+    report(config, "kernels", "%s%s", info.isa ? info.isa : "plain", info.tiles ? ", amx for products" : "");
     bool fine = report_blas(config, &context, &info);
     report(config, "memory", "%.1f GiB for tensors", (double)info.memory_budget / (1 << 30));
     fine &= report_parts(config);

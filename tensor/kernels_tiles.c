@@ -112,9 +112,12 @@ INLINE __m512i pack_whole(int64_t lines, int64_t depth, const float *from, int64
 
 static __m512i pack_parts(int64_t lines, int64_t depth, const float *from, int64_t step, bool turned, bool right, char *to)
 {
-    if (turned)
-        return right ? pack_whole(lines, depth, from, step, true, true, to) : pack_whole(lines, depth, from, step, true, false, to);
-    return right ? pack_whole(lines, depth, from, step, false, true, to) : pack_whole(lines, depth, from, step, false, false, to);
+    switch (turned * 2 + right) {
+    case 0: return pack_whole(lines, depth, from, step, false, false, to);
+    case 1: return pack_whole(lines, depth, from, step, false, true, to);
+    case 2: return pack_whole(lines, depth, from, step, true, false, to);
+    default: return pack_whole(lines, depth, from, step, true, true, to);
+    }
 }
 
 /* Numbers that lie side by side are read in order: along lines, or from 32 turned ones at a time. */

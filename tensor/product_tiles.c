@@ -65,7 +65,7 @@ static void note_largest(atomic_uint *most, uint32_t bits)
 /* Too large ones make the whole product one that is not for parts. */
 static bool too_large(Job *job)
 {
-    return job->parts > 1 && (atomic_load(&job->most_left) >= TILE_LARGEST || atomic_load(&job->most_right) >= TILE_LARGEST);
+    return job->parts > 1 && (atomic_load(&job->most_left) >= TILE_TOO_LARGE || atomic_load(&job->most_right) >= TILE_TOO_LARGE);
 }
 
 static void pack_left(Job *job, Part rows, int64_t k, int64_t depth, char *to)
@@ -234,11 +234,6 @@ static bool run_parts(TensorContext *ctx, Job *job, int64_t layers)
     return true;
 }
 
-static bool in_reach(uint32_t most)
-{
-    return most == 0 || (most >= TILE_SMALLEST && most < TILE_LARGEST);
-}
-
 /* [ctx] NULL: on this thread. */
 static ProductEnd run(TensorContext *ctx, const ProductTile *t, int parts)
 {
@@ -255,8 +250,8 @@ static ProductEnd run(TensorContext *ctx, const ProductTile *t, int parts)
     job.left = left ? packed + layers * right : NULL;
     bool done = run_parts(ctx, &job, layers);
     scratch_release(packed);
-    if (parts > 1 && !(in_reach(atomic_load(&job.most_left)) && in_reach(atomic_load(&job.most_right))))
-        return done || too_large(&job) ? PRODUCT_UNFIT : PRODUCT_FAILED;
+    if (too_large(&job) || (done && parts > 1 && !tiles_fit(atomic_load(&job.most_left), atomic_load(&job.most_right))))
+        return PRODUCT_UNFIT;
     return done ? PRODUCT_DONE : PRODUCT_FAILED;
 }
 
@@ -274,8 +269,8 @@ bool product_narrow_shared(TensorContext *ctx, const ProductTile *tile)
 static bool may_add(const ProductTile *t)
 {
     const TileKernels *kernels = tile_kernels();
-    return in_reach(kernels->largest(t->a_turned ? t->k : t->m, t->a_turned ? t->m : t->k, t->a, t->a_lead)) &&
-           in_reach(kernels->largest(t->b_turned ? t->n : t->k, t->b_turned ? t->k : t->n, t->b, t->b_lead));
+    return tiles_fit(kernels->largest(t->a_turned ? t->k : t->m, t->a_turned ? t->m : t->k, t->a, t->a_lead),
+                     kernels->largest(t->b_turned ? t->n : t->k, t->b_turned ? t->k : t->n, t->b, t->b_lead));
 }
 
 ProductEnd product_in_parts(TensorContext *ctx, const ProductTile *t)

@@ -41,10 +41,16 @@ static inline TileSide tiles_packed(const char *at, int64_t deep, int parts)
     return (TileSide){at, 64, deep * parts * TILE_BYTES, parts * TILE_BYTES, NULL};
 }
 
-/* Largest magnitudes, as the bits of an f32, between which an operand can be taken in parts: no product of two overflows,
-   and of numbers up to 2^-62 times smaller no bit is lost (parts below 2^-126 count as zeros). 0 can be, too. */
-#define TILE_SMALLEST 0x2b800000u        /* 2^-40 */
-#define TILE_LARGEST 0x5b800000u         /* 2^56 */
+#define TILE_TOO_LARGE 0x5b800000u    /* the bits of 2^56 */
+
+/* Whether operands whose largest magnitudes have these bits can be multiplied in parts: no product of two numbers overflows, and
+   what is below 2^-126 and counts as zero, be it a part or a product, is nothing beside the largest product. */
+static inline bool tiles_fit(uint32_t left, uint32_t right)
+{
+    int a = (int)(left >> 23) - 127, b = (int)(right >> 23) - 127;     /* exponents */
+    bool nothing = left == 0 || right == 0;
+    return left < TILE_TOO_LARGE && right < TILE_TOO_LARGE && (nothing || (a >= -90 && b >= -90 && a + b >= -80));
+}
 
 typedef struct TileKernels {
     /* [lines] of [depth] numbers, [step] apart; turned: the depth's rows of [lines] numbers, [step] apart. For the left

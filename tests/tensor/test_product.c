@@ -203,8 +203,9 @@ static void errors(double *ours, double *plain)
 static void test_accuracy(void)
 {
     static const struct { float left, right; const char *what; } scale[] = {
-        {1, 1, "about 1"}, {1e-9f, 1e9f, "small and large"}, {1e-30f, 1, "too small for parts"}, {1e20f, 1e10f, "too large for parts"},
-        {1e-40f, 1e20f, "without all bits"},
+        {1, 1, "about 1"}, {1e-9f, 1e9f, "small and large"}, {1e-16f, 1, "whose products are small"},
+        {1e-17f, 1e-17f, "whose products are too small"}, {1e-30f, 1e-2f, "too small for parts"},
+        {1e20f, 1e10f, "too large for parts"}, {1e-40f, 1e20f, "without all bits"},
     };
     for (size_t i = 0; i < sizeof scale / sizeof scale[0]; i++) {
         double ours = HUGE_VAL, plain = 0;
