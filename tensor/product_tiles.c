@@ -15,7 +15,8 @@
 #define CHUNK_BYTES (1 << 20) /* of layers that are packed before they are used */
 #define TASK_WORK 2e6         /* products of two numbers that a task should have */
 #define ALONE_WORK 4e6        /* a product of fewer is not worth waking a thread */
-#define LEAST 32              /* shorter sides are not worth being packed in parts */
+#define LEAST 32              /* shorter sides are not worth being packed in parts, */
+#define LEAST_DEPTH 64        /* nor is this, which is rounded up to tiles of 32 */
 
 /* The work of all threads: a part of k, some layers. */
 typedef struct Job {
@@ -275,7 +276,7 @@ static bool may_add(const ProductTile *t)
 
 ProductEnd product_in_parts(TensorContext *ctx, const ProductTile *t)
 {
-    if (!tile_kernels() || t->m < LEAST || t->n < LEAST || t->k < LEAST || (t->add && !may_add(t)))
+    if (!tile_kernels() || t->m < LEAST || t->n < LEAST || t->k < LEAST_DEPTH || (t->add && !may_add(t)))
         return PRODUCT_UNFIT;
     return run((double)t->m * (double)t->n * (double)t->k * 6 < ALONE_WORK ? NULL : ctx, t, TILE_WHOLE);
 }
