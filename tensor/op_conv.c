@@ -33,8 +33,7 @@ typedef struct Conv {
     char *arranged;           /* weight as [o, kernel..., cg] for rows; scratch */
     char *out;
     int64_t lines;            /* rows of pixels in a result, over depth and height */
-    int64_t images, rows;     /* of a chunk: several whole images, or some rows of one */
-    int64_t pieces, chunks;   /* chunks an image, and in all */
+    ConvChunks cut;
     char *partial;            /* [parts, o, taps]; scratch */
     int64_t parts;
     TensorContext *ctx;
@@ -301,11 +300,32 @@ static int64_t ceil_div(int64_t a, int64_t b)
     return (a + b - 1) / b;
 }
 
-static Tensor *dense_as(TensorContext *ctx, Tensor *x, Dtype dtype)
+bool conv_take(OpCall *call, Tensor *x, Dtype dtype, Tensor **to)
 {
-    Tensor *cast = tensor_cast(ctx, x, dtype), *dense = cast ? tensor_contiguous(ctx, cast) : NULL;
+    if (!x)
+        return true;
+    Tensor *cast = tensor_cast(call->ctx, x, dtype);
+    *to = cast ? tensor_contiguous(call->ctx, cast) : NULL;
     tensor_release(cast);
-    return dense;
+    return *to != NULL;
+}
+
+ConvChunks conv_chunks(int64_t all_images, int64_t all_rows, int64_t images, int64_t rows)
+{
+    int64_t pieces = ceil_div(all_rows, rows);
+    return (ConvChunks){all_images, all_rows, images, rows, pieces,
+                        pieces > 1 ? all_images * pieces : ceil_div(all_images, images)};
+}
+
+ConvChunk conv_chunk_at(const ConvChunks *cut, int64_t chunk)
+{
+    ConvChunk c = {.first = chunk / cut->pieces, .count = 1, .row = chunk % cut->pieces * cut->rows};
+    if (cut->pieces == 1) {
+        c.first = chunk * cut->images;
+        c.count = cut->all_images - c.first < cut->images ? cut->all_images - c.first : cut->images;
+    }
+    c.rows = cut->all_rows - c.row < cut->rows ? cut->all_rows - c.row : cut->rows;
+    return c;
 }
 
 /* [o, cg, kernel...] to [o, kernel..., cg] or back. */
@@ -335,16 +355,14 @@ static void plan(Conv *v, bool allow_planes)
     v->planes = allow_planes && ((unit && v->lines * g->out[2] >= 4 * FEW_TAPS) || v->taps <= FEW_TAPS);
     v->direct = v->planes && unit;
     int64_t row = g->out[2] * v->taps * v->width, image = row * v->lines;
-    v->rows = v->lines;
-    v->images = 1;
+    int64_t rows = v->lines, images = 1;
     if (image > CHUNK_BYTES)
-        v->rows = CHUNK_BYTES / row < 1 ? 1 : CHUNK_BYTES / row;
+        rows = CHUNK_BYTES / row < 1 ? 1 : CHUNK_BYTES / row;
     else
-        v->images = CHUNK_BYTES / image;
-    if (v->images > ceil_div(g->n, 4))                 /* small batches still spread over threads */
-        v->images = ceil_div(g->n, 4);
-    v->pieces = ceil_div(v->lines, v->rows);
-    v->chunks = v->pieces > 1 ? g->n * v->pieces : ceil_div(g->n, v->images);
+        images = CHUNK_BYTES / image;
+    if (images > ceil_div(g->n, 4))                    /* small batches still spread over threads */
+        images = ceil_div(g->n, 4);
+    v->cut = conv_chunks(g->n, v->lines, images, rows);
 }
 
 static bool is_narrow(const OpCall *call)
@@ -362,8 +380,8 @@ static bool conv_begin(OpCall *call, Conv *v, Tensor *x, Tensor *weight, Tensor 
     v->narrow = is_narrow(call) && tile_kernels();
     if ((v->blas = blas_open(&call->ctx->error)) == NULL)
         return false;
-    if ((x && !(v->x = dense_as(call->ctx, x, v->dtype))) || (dy && !(v->dy = dense_as(call->ctx, dy, v->dtype))) ||
-        (weight && !(v->weight = dense_as(call->ctx, weight, v->dtype))))
+    if (!conv_take(call, x, v->dtype, &v->x) || !conv_take(call, dy, v->dtype, &v->dy) ||
+        !conv_take(call, weight, v->dtype, &v->weight))
         return false;
     plan(v, allow_planes);
     if (!weight || v->planes)
@@ -401,26 +419,12 @@ static void multiply(Conv *v, char ta, char tb, int64_t m, int64_t n, int64_t k,
         v->blas->dgemm(ta, tb, (int)m, (int)n, (int)k, 1, a, (int)lda, b, (int)ldb, add ? 1 : 0, c, (int)ldc);
 }
 
-/* A chunk: images [first, first + count), rows [row, row + rows) of each. */
-typedef struct Chunk { int64_t first, count, row, rows; } Chunk;
-
-static Chunk chunk_at(const Conv *v, int64_t chunk)
-{
-    Chunk c = {chunk / v->pieces, 1, chunk % v->pieces * v->rows, v->rows};
-    if (v->pieces == 1) {
-        c.first = chunk * v->images;
-        c.count = v->g.n - c.first < v->images ? v->g.n - c.first : v->images;
-    }
-    c.rows = v->lines - c.row < c.rows ? v->lines - c.row : c.rows;
-    return c;
-}
-
 /* Work memory of a task, cut into what it needs. */
 typedef struct Work { char *base, *lines, *columns, *pixels; } Work;
 
 static bool work_take(Conv *v, Work *w, bool lines)
 {
-    int64_t pixels = v->images * v->rows * v->g.out[2];
+    int64_t pixels = v->cut.images * v->cut.rows * v->g.out[2];
     int64_t image = lines ? ceil_div(product(v->g.in) * v->g.cg * v->width, 64) * 64 : 0;
     int64_t columns = ceil_div(pixels * v->taps * v->width, 64) * 64;
     Error error = {0};
@@ -462,7 +466,7 @@ static void axis_read(const ConvGeometry *g, int axis, int64_t first, int64_t la
 }
 
 /* w->columns = what the chunk's pixels read of x: the lines needed, channels last, and from them the columns. */
-static void fill_columns(const Conv *v, const Work *w, Chunk c, int64_t group)
+static void fill_columns(const Conv *v, const Work *w, ConvChunk c, int64_t group)
 {
     const ConvGeometry *g = &v->g;
     int64_t oh = g->out[1], first = c.row / oh, last = (c.row + c.rows - 1) / oh, front, back, top, bottom;
@@ -480,7 +484,7 @@ static void fill_columns(const Conv *v, const Work *w, Chunk c, int64_t group)
 }
 
 /* w->pixels = the chunk of dy, [pixels, og]. */
-static void fill_pixels(const Conv *v, const Work *w, Chunk c, int64_t group)
+static void fill_pixels(const Conv *v, const Work *w, ConvChunk c, int64_t group)
 {
     int64_t plane = v->lines * v->g.out[2], count = c.rows * v->g.out[2];
     for (int64_t i = 0; i < c.count; i++)
@@ -531,7 +535,7 @@ static void forward_rows(void *arg, int64_t task)
 {
     Conv *v = arg;
     const ConvGeometry *g = &v->g;
-    Chunk c = chunk_at(v, task);
+    ConvChunk c = conv_chunk_at(&v->cut, task);
     Work w;
     int64_t count = c.rows * g->out[2], plane = v->lines * g->out[2];
     if (!work_take(v, &w, true))
@@ -548,7 +552,7 @@ static void forward_rows(void *arg, int64_t task)
     scratch_release(w.base);
 }
 
-static void add_plane_bias(const Conv *v, int64_t image, Chunk c)
+static void add_plane_bias(const Conv *v, int64_t image, ConvChunk c)
 {
     int64_t count = c.rows * v->g.out[2];
     for (int64_t o = 0; o < v->g.o; o++) {
@@ -563,7 +567,7 @@ static void add_plane_bias(const Conv *v, int64_t image, Chunk c)
 }
 
 /* The planes of one image's rows, [taps, pixels], and how far apart their rows are. */
-static const char *planes_of(const Conv *v, const Work *w, int64_t image, int64_t group, Chunk c, int64_t *step)
+static const char *planes_of(const Conv *v, const Work *w, int64_t image, int64_t group, ConvChunk c, int64_t *step)
 {
     const char *x = x_at(v, v->x->data, image, group);
     *step = v->direct ? product(v->g.in) : c.rows * v->g.out[2];
@@ -577,7 +581,7 @@ static void forward_planes(void *arg, int64_t task)
 {
     Conv *v = arg;
     const ConvGeometry *g = &v->g;
-    Chunk c = chunk_at(v, task);
+    ConvChunk c = conv_chunk_at(&v->cut, task);
     Work w;
     if (!work_take(v, &w, false))
         return;
@@ -616,8 +620,8 @@ static bool forward_general(OpCall *call, const ConvGeometry *g)
 {
     Conv v = {.g = *g};
     return conv_end(call, &v, conv_begin(call, &v, call->in[0], call->in[1], NULL, true) &&
-                                  (!call->in[2] || (v.bias = dense_as(call->ctx, call->in[2], v.dtype))) &&
-                                  pool_run(call->ctx, v.chunks, v.planes ? forward_planes : forward_rows, &v));
+                                  conv_take(call, call->in[2], v.dtype, &v.bias) &&
+                                  pool_run(call->ctx, v.cut.count, v.planes ? forward_planes : forward_rows, &v));
 }
 
 static bool conv_run(OpCall *call)
@@ -683,8 +687,8 @@ static void input_task(void *arg, int64_t task)
     if (!work_take(v, &w, true))
         return;
     for (int64_t group = 0; group < g->groups && !tensor_stopped(v->ctx); group++) {
-        for (int64_t piece = 0; piece < v->pieces; piece++) {
-            Chunk c = chunk_at(v, task * v->pieces + piece);
+        for (int64_t piece = 0; piece < v->cut.pieces; piece++) {
+            ConvChunk c = conv_chunk_at(&v->cut, task * v->cut.pieces + piece);
             int64_t count = c.rows * g->out[2];
             fill_pixels(v, &w, c, group);
             multiply(v, 'N', 'N', c.count * count, v->taps, g->og, w.pixels, g->og,
@@ -693,7 +697,7 @@ static void input_task(void *arg, int64_t task)
                 if (piece == 0)
                     memset(w.lines, 0, image);
                 v->kernels->scatter(g, w.columns + i * count * v->taps * v->width, c.row, c.rows, w.lines);
-                if (piece == v->pieces - 1)
+                if (piece == v->cut.pieces - 1)
                     v->kernels->transpose(w.lines, product(g->in), g->cg, g->cg,
                                           x_at(v, v->out, c.first + i, group), product(g->in), NULL);
             }
@@ -706,7 +710,7 @@ static bool input_general(OpCall *call, const ConvGeometry *g)
 {
     Conv v = {.g = *g};
     return conv_end(call, &v, conv_begin(call, &v, NULL, call->in[1], call->in[0], false) &&
-                                  pool_run(call->ctx, v.chunks / v.pieces, input_task, &v));
+                                  pool_run(call->ctx, v.cut.count / v.cut.pieces, input_task, &v));
 }
 
 static bool set_zero(OpCall *call)
@@ -738,12 +742,12 @@ static void weight_task(void *arg, int64_t part)
     Conv *v = arg;
     const ConvGeometry *g = &v->g;
     Work w;
-    int64_t first = part * v->chunks / v->parts, last = (part + 1) * v->chunks / v->parts;
+    int64_t first = part * v->cut.count / v->parts, last = (part + 1) * v->cut.count / v->parts;
     char *out = v->partial + part * g->o * v->taps * v->width;
     if (!work_take(v, &w, !v->planes))
         return;
     for (int64_t chunk = first; chunk < last && !tensor_stopped(v->ctx); chunk++) {
-        Chunk c = chunk_at(v, chunk);
+        ConvChunk c = conv_chunk_at(&v->cut, chunk);
         for (int64_t group = 0; group < g->groups; group++) {
             char *to = out + group * g->og * v->taps * v->width;
             int64_t count = c.rows * g->out[2], step;
@@ -783,7 +787,7 @@ static bool weight_sum(OpCall *call, Conv *v)
     int64_t bytes = v->g.o * v->taps * v->width;
     v->parts = PARTS_BYTES / bytes < 2 ? 2 : PARTS_BYTES / bytes;
     v->parts = v->parts > WEIGHT_PARTS ? WEIGHT_PARTS : v->parts;
-    v->parts = v->parts > v->chunks ? v->chunks : v->parts;
+    v->parts = v->parts > v->cut.count ? v->cut.count : v->parts;
     v->partial = scratch_take(&call->ctx->error, (size_t)(v->parts * bytes));
     if (!v->partial || !pool_run(call->ctx, v->parts, weight_task, v) || !pool_run(call->ctx, v->g.o, sum_task, v))
         return false;

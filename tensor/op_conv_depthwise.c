@@ -38,16 +38,6 @@ static int64_t box_bytes(const ConvBox *b, int64_t width)
     return ((product(b->size) + b->slack) * width + 63) / 64 * 64;
 }
 
-static bool take(OpCall *call, Tensor *from, Dtype dtype, Tensor **to)
-{
-    if (!from)
-        return true;
-    Tensor *cast = tensor_cast(call->ctx, from, dtype);
-    *to = cast ? tensor_contiguous(call->ctx, cast) : NULL;
-    tensor_release(cast);
-    return *to != NULL;
-}
-
 /* Weight, bias and x as they are read, and the box of all that [v->g] reads of a channel. */
 static bool begin(OpCall *call, Depthwise *v, Tensor *x, Tensor *weight, Tensor *bias, Tensor *dy)
 {
@@ -67,8 +57,8 @@ static bool begin(OpCall *call, Depthwise *v, Tensor *x, Tensor *weight, Tensor 
     }
     int64_t channel = product(g->out) * product(g->kernel) * g->og;
     v->group = channel >= TASK_WORK ? 1 : TASK_WORK / channel;
-    return take(call, x, dtype, &v->x) && take(call, weight, dtype, &v->weight) && take(call, bias, dtype, &v->bias) &&
-           take(call, dy, dtype, &v->dy);
+    return conv_take(call, x, dtype, &v->x) && conv_take(call, weight, dtype, &v->weight) &&
+           conv_take(call, bias, dtype, &v->bias) && conv_take(call, dy, dtype, &v->dy);
 }
 
 static bool end(OpCall *call, Depthwise *v, bool done)

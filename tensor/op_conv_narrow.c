@@ -31,7 +31,7 @@ typedef struct Flat {
     int64_t down_step, across_step;   /* its dilation */
     bool turned;                      /* the weight is read as the gradient by the input reads it */
     int64_t rows, pitch;              /* of an image in a flat line, and pixels of a row */
-    int64_t chunk_images, chunk_rows, pieces, chunks;
+    ConvChunks cut;
     const TileKernels *kernels;
     const ConvKernels *moves;
     Tensor *x, *weight, *bias, *dy;   /* dense f32, owned; NULL where not needed */
@@ -90,10 +90,8 @@ static int64_t pitch_of(int64_t in, int64_t out, int64_t margin, int64_t reach)
 static void set_chunks(Flat *v, int64_t flat, int64_t share)
 {
     int64_t image = v->rows * v->pitch;
-    v->chunk_images = image <= flat ? least(flat / image, share) : 1;
-    v->chunk_rows = image <= 2 * flat ? v->out_height : most(flat / v->pitch, 1);
-    v->pieces = ceil_div(v->out_height, v->chunk_rows);
-    v->chunks = v->pieces > 1 ? v->images * v->pieces : ceil_div(v->images, v->chunk_images);
+    v->cut = conv_chunks(v->images, v->out_height, image <= flat ? least(flat / image, share) : 1,
+                         image <= 2 * flat ? v->out_height : most(flat / v->pitch, 1));
 }
 
 /* [g] seen from x to the result; from dy to x when [turned]. */
@@ -109,16 +107,6 @@ static void set_sizes(Flat *v, const ConvGeometry *g, bool turned)
     v->left = turned ? across - g->padding[2] : g->padding[2];
     v->rows = pitch_of(v->height, v->out_height, v->top, down);
     v->pitch = pitch_of(v->width, v->out_width, v->left, across);
-}
-
-static bool take(OpCall *call, Tensor *from, Tensor **to)
-{
-    if (!from)
-        return true;
-    Tensor *cast = tensor_cast(call->ctx, from, DTYPE_f32);
-    *to = cast ? tensor_contiguous(call->ctx, cast) : NULL;
-    tensor_release(cast);
-    return *to != NULL;
 }
 
 static bool end(OpCall *call, Flat *v, bool done)
@@ -152,18 +140,11 @@ static const float *floats_of(const Tensor *t)
 
 /* ---- chunks ---- */
 
-/* Images [first, first + count), rows [row, row + rows) of the results of each; [flat] pixels, a multiple of SIDE. */
-typedef struct Chunk { int64_t first, count, row, rows, flat; } Chunk;
-
-static Chunk chunk_at(const Flat *v, int64_t chunk)
+/* Its size: flat pixels, a multiple of SIDE. */
+static ConvChunk chunk_at(const Flat *v, int64_t chunk)
 {
-    Chunk c = {chunk / v->pieces, 1, chunk % v->pieces * v->chunk_rows, v->chunk_rows, 0};
-    if (v->pieces == 1) {
-        c.first = chunk * v->chunk_images;
-        c.count = least(v->images - c.first, v->chunk_images);
-    }
-    c.rows = least(v->out_height - c.row, c.rows);
-    c.flat = round_up(((c.count - 1) * v->rows + c.rows) * v->pitch, SIDE);
+    ConvChunk c = conv_chunk_at(&v->cut, chunk);
+    c.size = round_up(((c.count - 1) * v->rows + c.rows) * v->pitch, SIDE);
     return c;
 }
 
@@ -174,13 +155,13 @@ static int64_t tap_at(const Flat *v, int64_t tap)
 
 /* Bytes between channels, or pairs of them, in a flat line of [width] bytes a number: tiles whose lines are a page apart would
    lie in the same few places of the cache. */
-static int64_t line_bytes(const Flat *v, const Chunk *c, int64_t width)
+static int64_t line_bytes(const Flat *v, const ConvChunk *c, int64_t width)
 {
-    return ceil_div((c->flat + tap_at(v, taps_of(v) - 1)) * width, 128) * 128 + 64;
+    return ceil_div((c->size + tap_at(v, taps_of(v) - 1)) * width, 128) * 128 + 64;
 }
 
 /* The rows of x that a chunk reads of image [i], and where they begin in a flat line. */
-static int64_t rows_read(const Flat *v, const Chunk *c, int64_t i, int64_t *first, int64_t *count)
+static int64_t rows_read(const Flat *v, const ConvChunk *c, int64_t i, int64_t *first, int64_t *count)
 {
     int64_t stop = c->row + c->rows + (v->down - 1) * v->down_step - v->top;
     *first = most(c->row - v->top, 0);
@@ -194,7 +175,7 @@ static int64_t channel_at(const Flat *v, int64_t image, int64_t group, int64_t c
 }
 
 /* Pairs of channels of a group, flat, in lines [line] bytes apart, whose margins are zeros. */
-static void read_pairs(const Flat *v, const Chunk *c, int64_t group, char *to, int64_t line)
+static void read_pairs(const Flat *v, const ConvChunk *c, int64_t group, char *to, int64_t line)
 {
     int64_t plane = v->height * v->width, first, count;
     for (int64_t i = 0; i < c->count; i++) {
@@ -250,33 +231,33 @@ static bool weight_make(OpCall *call, Flat *v)
 /* ---- forward, and the gradient by the input ---- */
 
 /* Results [first, first + count) of the group, at most SIDE, flat: [SIDE][flat]. */
-static void sum_flat(const Flat *v, const Chunk *c, int64_t group, int64_t first, int64_t count, const char *pairs,
+static void sum_flat(const Flat *v, const ConvChunk *c, int64_t group, int64_t first, int64_t count, const char *pairs,
                      int64_t line, const int64_t *offset, float *flat)
 {
     int64_t depth = depth_of(v);
-    TileSum sum = {.rows = count > TILE_LINES ? 2 : 1, .columns = 2, .parts = 1, .step = c->flat};
+    TileSum sum = {.rows = count > TILE_LINES ? 2 : 1, .columns = 2, .parts = 1, .step = c->size};
     const char *weight = v->packed + (group * ceil_div(v->to, TILE_LINES) + first / TILE_LINES) * depth * TILE_BYTES;
     for (int64_t k = 0; k < depth; k += LAYER) {
         sum.deep = least(depth - k, LAYER);
         sum.a = (TileSide){weight + k * TILE_BYTES, 64, depth * TILE_BYTES, TILE_BYTES, NULL};
-        for (int64_t pixel = 0; pixel < c->flat; pixel += SIDE) {
+        for (int64_t pixel = 0; pixel < c->size; pixel += SIDE) {
             sum.b = (TileSide){pairs + pixel * 4, line, 64, 0, offset + k};
             sum.c = flat + pixel;
             sum.start = k ? sum.c : NULL;
-            sum.start_step = c->flat;
+            sum.start_step = c->size;
             v->kernels->product(&sum);
         }
     }
 }
 
-static void write_flat(const Flat *v, const Chunk *c, int64_t group, int64_t first, int64_t count, const float *flat)
+static void write_flat(const Flat *v, const ConvChunk *c, int64_t group, int64_t first, int64_t count, const float *flat)
 {
     for (int64_t i = 0; i < c->count; i++)
         for (int64_t o = 0; o < count; o++) {
             int64_t channel = group * v->to + first + o, width = v->out_width;
             float bias = v->bias ? floats_of(v->bias)[channel] : 0;
             float *to = v->out + (((c->first + i) * v->groups * v->to + channel) * v->out_height + c->row) * width;
-            const float *from = flat + o * c->flat + i * v->rows * v->pitch;
+            const float *from = flat + o * c->size + i * v->rows * v->pitch;
             for (int64_t row = 0; row < c->rows; row++, to += width, from += v->pitch)
                 for (int64_t k = 0; k < width; k++)
                     to[k] = from[k] + bias;
@@ -286,14 +267,14 @@ static void write_flat(const Flat *v, const Chunk *c, int64_t group, int64_t fir
 static void forward_task(void *arg, int64_t task)
 {
     Flat *v = arg;
-    Chunk c = chunk_at(v, task);
+    ConvChunk c = chunk_at(v, task);
     int64_t line = line_bytes(v, &c, 4), blocks = ceil_div(v->from, TILE_INNER), depth = depth_of(v);
     int64_t image = blocks * TILE_LINES * line;
-    char *pairs = work_take(v, image + SIDE * c.flat * (int64_t)sizeof(float) + depth * (int64_t)sizeof(int64_t));
+    char *pairs = work_take(v, image + SIDE * c.size * (int64_t)sizeof(float) + depth * (int64_t)sizeof(int64_t));
     if (!pairs)
         return;
     float *flat = (float *)(void *)(pairs + image);
-    int64_t *offset = (int64_t *)(void *)(flat + SIDE * c.flat);
+    int64_t *offset = (int64_t *)(void *)(flat + SIDE * c.size);
     for (int64_t k = 0; k < depth; k++)
         offset[k] = tap_at(v, k % taps_of(v)) * 4 + k / taps_of(v) * TILE_LINES * line;
     memset(pairs, 0, (size_t)image);
@@ -315,8 +296,9 @@ static bool run(OpCall *call, Flat *v, Tensor *bias)
     set_chunks(v, FLAT_FORWARD, ceil_div(v->images, 8));          /* small batches still spread over threads */
     v->ctx = call->ctx;
     v->out = (float *)(void *)call->out[0]->data;
-    return end(call, v, take(call, call->in[0], &v->x) && take(call, call->in[1], &v->weight) && take(call, bias, &v->bias) &&
-                            weight_make(call, v) && pool_run(call->ctx, v->chunks, forward_task, v));
+    return end(call, v, conv_take(call, call->in[0], DTYPE_f32, &v->x) && conv_take(call, call->in[1], DTYPE_f32, &v->weight) &&
+                            conv_take(call, bias, DTYPE_f32, &v->bias) &&
+                            weight_make(call, v) && pool_run(call->ctx, v->cut.count, forward_task, v));
 }
 
 bool narrow_run(OpCall *call, const ConvGeometry *g)
@@ -339,21 +321,21 @@ bool narrow_input_grad(OpCall *call, const ConvGeometry *g)
 static void dy_task(void *arg, int64_t task)
 {
     Flat *v = arg;
-    Chunk c = chunk_at(v, v->chunk);
+    ConvChunk c = chunk_at(v, v->chunk);
     int64_t blocks = ceil_div(v->to, TILE_LINES), group = task / blocks, first = task % blocks * TILE_LINES;
     int64_t lines = least(v->to - first, TILE_LINES), width = v->out_width;
-    float *flat = (float *)(void *)work_take(v, lines * c.flat * (int64_t)sizeof *flat);
+    float *flat = (float *)(void *)work_take(v, lines * c.size * (int64_t)sizeof *flat);
     if (!flat)
         return;
-    memset(flat, 0, (size_t)(lines * c.flat) * sizeof *flat);
+    memset(flat, 0, (size_t)(lines * c.size) * sizeof *flat);
     for (int64_t i = 0; i < c.count; i++)
         for (int64_t o = 0; o < lines; o++) {
             int64_t channel = ((c.first + i) * v->groups + group) * v->to + first + o;
             const float *from = floats_of(v->dy) + (channel * v->out_height + c.row) * width;
             for (int64_t row = 0; row < c.rows; row++)
-                memcpy(flat + o * c.flat + (i * v->rows + row) * v->pitch, from + row * width, (size_t)width * sizeof *flat);
+                memcpy(flat + o * c.size + (i * v->rows + row) * v->pitch, from + row * width, (size_t)width * sizeof *flat);
         }
-    v->kernels->pack(lines, c.flat, flat, c.flat, false, true, 1, v->packed + task * c.flat / TILE_INNER * TILE_BYTES);
+    v->kernels->pack(lines, c.size, flat, c.size, false, true, 1, v->packed + task * c.size / TILE_INNER * TILE_BYTES);
     scratch_release(flat);
 }
 
@@ -363,10 +345,10 @@ static int64_t sums_of(const Flat *v)
 }
 
 /* Adds what tiles [k, k + deep) of the flat line give: channels [first, first + 2 blocks) of x times all of dy, every tap. */
-static void add_taps(const Flat *v, const Chunk *c, int64_t group, int64_t first, const char *x, int64_t line, int64_t k,
+static void add_taps(const Flat *v, const ConvChunk *c, int64_t group, int64_t first, const char *x, int64_t line, int64_t k,
                      int64_t deep)
 {
-    int64_t wide = round_up(v->to, TILE_LINES), high = round_up(v->from, TILE_LINES), whole = c->flat / TILE_INNER;
+    int64_t wide = round_up(v->to, TILE_LINES), high = round_up(v->from, TILE_LINES), whole = c->size / TILE_INNER;
     const char *dy = v->packed + group * wide / TILE_LINES * whole * TILE_BYTES;
     TileSum sum = {.rows = high - first > TILE_LINES ? 2 : 1, .parts = 1, .deep = deep, .start_step = wide, .step = wide};
     for (int64_t o = 0; o < wide; o += SIDE)
@@ -384,9 +366,9 @@ static void add_taps(const Flat *v, const Chunk *c, int64_t group, int64_t first
 static void weight_task(void *arg, int64_t task)
 {
     Flat *v = arg;
-    Chunk c = chunk_at(v, v->chunk);
+    ConvChunk c = chunk_at(v, v->chunk);
     int64_t slices = ceil_div(v->from, SIDE), group = task / slices, first = task % slices * SIDE, at, row, rows;
-    int64_t line = line_bytes(v, &c, 2), plane = v->height * v->width, whole = c.flat / TILE_INNER;
+    int64_t line = line_bytes(v, &c, 2), plane = v->height * v->width, whole = c.size / TILE_INNER;
     char *x = work_take(v, SIDE * line);
     if (!x)
         return;
@@ -418,11 +400,11 @@ static void spread_task(void *arg, int64_t channel)
 static bool weight_sum(OpCall *call, Flat *v)
 {
     int64_t blocks = v->groups * ceil_div(v->to, TILE_LINES), slices = v->groups * ceil_div(v->from, SIDE);
-    Chunk c = chunk_at(v, 0);
-    v->packed = scratch_take(&call->ctx->error, (size_t)(blocks * c.flat / TILE_INNER * TILE_BYTES));
+    ConvChunk c = chunk_at(v, 0);
+    v->packed = scratch_take(&call->ctx->error, (size_t)(blocks * c.size / TILE_INNER * TILE_BYTES));
     v->sums = v->packed ? scratch_take(&call->ctx->error, (size_t)(v->groups * sums_of(v)) * sizeof(float)) : NULL;
     bool done = v->sums != NULL;
-    for (v->chunk = 0; done && v->chunk < v->chunks; v->chunk++)
+    for (v->chunk = 0; done && v->chunk < v->cut.count; v->chunk++)
         done = pool_run(call->ctx, blocks, dy_task, v) && pool_run(call->ctx, slices, weight_task, v) &&
                !atomic_load(&v->failed);
     return done && pool_run(call->ctx, v->groups * v->from, spread_task, v);
@@ -435,5 +417,6 @@ bool narrow_weight_grad(OpCall *call, const ConvGeometry *g)
     set_chunks(&v, FLAT_WEIGHT, v.images);
     v.ctx = call->ctx;
     v.out = (float *)(void *)call->out[0]->data;
-    return end(call, &v, take(call, call->in[0], &v.x) && take(call, call->in[1], &v.dy) && weight_sum(call, &v));
+    return end(call, &v, conv_take(call, call->in[0], DTYPE_f32, &v.x) && conv_take(call, call->in[1], DTYPE_f32, &v.dy) &&
+                             weight_sum(call, &v));
 }

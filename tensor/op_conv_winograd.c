@@ -34,7 +34,7 @@ typedef struct Winograd {
     float *transformed;               /* the weight, [group][36][channels in][channels out]; or the sums of its gradient */
     float *taps;                      /* [group][channel][9][channels]: the weight, the last axis in whole vectors */
     float *out;
-    int64_t chunk_images, chunk_rows, pieces, chunks;     /* rows: of tiles */
+    ConvChunks cut;                   /* its rows: of tiles */
     int64_t parts;
     TensorContext *ctx;
     atomic_bool failed;               /* a task found no memory */
@@ -78,16 +78,6 @@ static const WinogradKernels *winograd_kernels(void)
 }
 #endif
 
-static bool take(OpCall *call, Tensor *from, Tensor **to)
-{
-    if (!from)
-        return true;
-    Tensor *cast = tensor_cast(call->ctx, from, DTYPE_f32);
-    *to = cast ? tensor_contiguous(call->ctx, cast) : NULL;
-    tensor_release(cast);
-    return *to != NULL;
-}
-
 static void plan(Winograd *v)
 {
     v->from_blocks = ceil_div(v->from, LANES);
@@ -100,10 +90,8 @@ static void plan(Winograd *v)
     int64_t tiles = CHUNK_FLOATS / (PLACES * LANES * (v->from_blocks + v->to_blocks));
     tiles = tiles < CHUNK_TILES ? CHUNK_TILES : tiles;
     tiles = tiles > share ? share : tiles;             /* small batches still spread over threads */
-    v->chunk_images = image <= tiles ? tiles / image : 1;
-    v->chunk_rows = image <= tiles ? v->down : tiles < v->across ? 1 : tiles / v->across;
-    v->pieces = ceil_div(v->down, v->chunk_rows);
-    v->chunks = v->pieces > 1 ? v->images * v->pieces : ceil_div(v->images, v->chunk_images);
+    v->cut = conv_chunks(v->images, v->down, image <= tiles ? tiles / image : 1,
+                         image <= tiles ? v->down : tiles < v->across ? 1 : tiles / v->across);
 }
 
 /* [g] seen from x to the result; from dy to x when [turned]. */
@@ -149,18 +137,11 @@ static const float *floats_of(const Tensor *t)
     return t ? (const float *)(const void *)t->data : NULL;
 }
 
-/* Images [first, first + count), rows of tiles [row, row + rows) of each. */
-typedef struct Chunk { int64_t first, count, row, rows, tiles; } Chunk;
-
-static Chunk chunk_at(const Winograd *v, int64_t chunk)
+/* Its size: tiles. */
+static ConvChunk chunk_at(const Winograd *v, int64_t chunk)
 {
-    Chunk c = {chunk / v->pieces, 1, chunk % v->pieces * v->chunk_rows, v->chunk_rows, 0};
-    if (v->pieces == 1) {
-        c.first = chunk * v->chunk_images;
-        c.count = v->images - c.first < v->chunk_images ? v->images - c.first : v->chunk_images;
-    }
-    c.rows = v->down - c.row < c.rows ? v->down - c.row : c.rows;
-    c.tiles = c.count * c.rows * v->across;
+    ConvChunk c = conv_chunk_at(&v->cut, chunk);
+    c.size = c.count * c.rows * v->across;
     return c;
 }
 
@@ -170,8 +151,8 @@ typedef struct Work { float *base, *lines, *from, *to; } Work;
 static bool work_take(Winograd *v, Work *w)
 {
     Error error = {0};
-    int64_t lines = (v->chunk_rows * 4 + 2) * (v->width > v->out_width ? v->width : v->out_width) * LANES;
-    int64_t tiles = v->chunk_images * v->chunk_rows * v->across * PLACES * LANES;
+    int64_t lines = (v->cut.rows * 4 + 2) * (v->width > v->out_width ? v->width : v->out_width) * LANES;
+    int64_t tiles = v->cut.images * v->cut.rows * v->across * PLACES * LANES;
     w->base = floats_take(&error, lines + tiles * (v->from_blocks + v->to_blocks));
     if (!w->base) {
         atomic_store(&v->failed, true);
@@ -208,9 +189,9 @@ static int64_t clip(int64_t value, int64_t low, int64_t high)
 }
 
 /* A group's channels of a chunk, transformed. */
-static void read_tiles(const Winograd *v, const Work *w, const Chunk *c, const Side *s, int64_t group, float *to)
+static void read_tiles(const Winograd *v, const Work *w, const ConvChunk *c, const Side *s, int64_t group, float *to)
 {
-    int64_t blocks = ceil_div(s->count, LANES), step = blocks * c->tiles * LANES, plane = s->height * s->width;
+    int64_t blocks = ceil_div(s->count, LANES), step = blocks * c->size * LANES, plane = s->height * s->width;
     int64_t first = clip(c->row * 4 - s->top, 0, s->height);       /* the rows of pixels that the chunk reads */
     int64_t last = clip((c->row + c->rows - 1) * 4 - s->top + s->size, first, s->height);
     for (int64_t i = 0; i < c->count; i++)
@@ -221,14 +202,14 @@ static void read_tiles(const Winograd *v, const Work *w, const Chunk *c, const S
                               w->lines);
             for (int64_t row = 0; row < c->rows; row++) {
                 WinogradRow r = {last - first, s->width, (c->row + row) * 4 - s->top - first, -s->left, v->across};
-                s->transform(&r, w->lines, to + (block * c->tiles + (i * c->rows + row) * v->across) * LANES, step);
+                s->transform(&r, w->lines, to + (block * c->size + (i * c->rows + row) * v->across) * LANES, step);
             }
         }
 }
 
-static void write_tiles(const Winograd *v, const Work *w, const Chunk *c, int64_t group)
+static void write_tiles(const Winograd *v, const Work *w, const ConvChunk *c, int64_t group)
 {
-    int64_t step = v->to_blocks * c->tiles * LANES, plane = v->out_height * v->out_width;
+    int64_t step = v->to_blocks * c->size * LANES, plane = v->out_height * v->out_width;
     int64_t first = c->row * 4, height = v->out_height - first < c->rows * 4 ? v->out_height - first : c->rows * 4;
     for (int64_t i = 0; i < c->count; i++)
         for (int64_t block = 0; block < v->to_blocks; block++) {
@@ -236,7 +217,7 @@ static void write_tiles(const Winograd *v, const Work *w, const Chunk *c, int64_
             int64_t count = v->to - block * LANES < LANES ? v->to - block * LANES : LANES;
             for (int64_t row = 0; row < c->rows; row++) {
                 WinogradRow r = {height, v->out_width, row * 4, 0, v->across};
-                v->kernels->output(&r, w->to + (block * c->tiles + (i * c->rows + row) * v->across) * LANES, step,
+                v->kernels->output(&r, w->to + (block * c->size + (i * c->rows + row) * v->across) * LANES, step,
                                    w->lines);
             }
             v->blocks->scatter(count, height * v->out_width, w->lines, v->bias ? floats_of(v->bias) + channel : NULL,
@@ -284,12 +265,12 @@ static bool weight_make(OpCall *call, Winograd *v)
 static void forward_task(void *arg, int64_t task)
 {
     Winograd *v = arg;
-    Chunk c = chunk_at(v, task);
+    ConvChunk c = chunk_at(v, task);
     Work w;
     if (!work_take(v, &w))
         return;
-    int64_t rows = v->from_blocks * LANES, from_step = v->from_blocks * c.tiles * LANES;
-    int64_t to_step = v->to_blocks * c.tiles * LANES;
+    int64_t rows = v->from_blocks * LANES, from_step = v->from_blocks * c.size * LANES;
+    int64_t to_step = v->to_blocks * c.size * LANES;
     Side side = side_x(v);
     for (int64_t group = 0; group < v->groups && !tensor_stopped(v->ctx); group++) {
         read_tiles(v, &w, &c, &side, group, w.from);
@@ -297,8 +278,8 @@ static void forward_task(void *arg, int64_t task)
             const float *weight = v->transformed + (group * PLACES + place) * place_floats(v);
             for (int64_t panel = 0; panel < v->to_blocks; panel += BLOCK_PANEL) {
                 int64_t wide = v->to_blocks - panel < BLOCK_PANEL ? v->to_blocks - panel : BLOCK_PANEL;
-                BlockResult to = {w.to + place * to_step + panel * c.tiles * LANES, LANES, c.tiles * LANES};
-                v->blocks->product(c.tiles, v->from_blocks, w.from + place * from_step, wide,
+                BlockResult to = {w.to + place * to_step + panel * c.size * LANES, LANES, c.size * LANES};
+                v->blocks->product(c.size, v->from_blocks, w.from + place * from_step, wide,
                                    weight + panel * rows * LANES, to, false, NULL);
             }
         }
@@ -310,8 +291,9 @@ static void forward_task(void *arg, int64_t task)
 static bool run(OpCall *call, Winograd *v, Tensor *x, Tensor *weight, Tensor *bias)
 {
     v->out = (float *)(void *)call->out[0]->data;
-    return end(call, v, take(call, x, &v->x) && take(call, weight, &v->weight) && take(call, bias, &v->bias) &&
-                            weight_make(call, v) && pool_run(call->ctx, v->chunks, forward_task, v));
+    return end(call, v, conv_take(call, x, DTYPE_f32, &v->x) && conv_take(call, weight, DTYPE_f32, &v->weight) &&
+                            conv_take(call, bias, DTYPE_f32, &v->bias) &&
+                            weight_make(call, v) && pool_run(call->ctx, v->cut.count, forward_task, v));
 }
 
 bool winograd_run(OpCall *call, const ConvGeometry *g)
@@ -331,15 +313,15 @@ bool winograd_input_grad(OpCall *call, const ConvGeometry *g)
 /* ---- gradient by the weight ---- */
 
 /* Adds the chunk's share of the weight's gradient, still transformed, to [sums]: [36][channels in][channels out]. */
-static void chunk_grad(const Winograd *v, const Work *w, const Chunk *c, int64_t blocks, bool add, float *sums)
+static void chunk_grad(const Winograd *v, const Work *w, const ConvChunk *c, int64_t blocks, bool add, float *sums)
 {
-    int64_t block = c->tiles * LANES, wide = v->to_blocks * LANES;
+    int64_t block = c->size * LANES, wide = v->to_blocks * LANES;
     for (int64_t place = 0; place < PLACES; place++, sums += place_floats(v))
         for (int64_t panel = 0; panel < v->to_blocks; panel += BLOCK_PANEL) {
             int64_t vectors = v->to_blocks - panel < BLOCK_PANEL ? v->to_blocks - panel : BLOCK_PANEL;
             BlockRows to = {w->to + (place * v->to_blocks + panel) * block, LANES, block};
             for (int64_t from = 0; from < blocks; from++)
-                v->blocks->product_grad(c->tiles, w->from + (place * blocks + from) * block, vectors, to, add, NULL,
+                v->blocks->product_grad(c->size, w->from + (place * blocks + from) * block, vectors, to, add, NULL,
                                         sums + (from * wide + panel) * LANES, wide);
         }
 }
@@ -349,7 +331,7 @@ static void part_task(void *arg, int64_t task)
 {
     Winograd *v = arg;
     int64_t slices = ceil_div(v->from_blocks, SLICE), slice = task % slices * SLICE, part = task / slices;
-    int64_t first = part * v->chunks / v->parts, last = (part + 1) * v->chunks / v->parts;
+    int64_t first = part * v->cut.count / v->parts, last = (part + 1) * v->cut.count / v->parts;
     int64_t blocks = v->from_blocks - slice < SLICE ? v->from_blocks - slice : SLICE;
     Side x = side_x(v), dy = side_dy(v);
     Work w;
@@ -358,7 +340,7 @@ static void part_task(void *arg, int64_t task)
     x.first = slice * LANES;
     x.count = clip(v->from - x.first, 0, blocks * LANES);
     for (int64_t chunk = first; chunk < last; chunk++) {
-        Chunk c = chunk_at(v, chunk);
+        ConvChunk c = chunk_at(v, chunk);
         for (int64_t group = 0; group < v->groups && !tensor_stopped(v->ctx); group++) {
             read_tiles(v, &w, &c, &x, group, w.from);
             read_tiles(v, &w, &c, &dy, group, w.to);
@@ -395,8 +377,8 @@ bool winograd_weight_grad(OpCall *call, const ConvGeometry *g)
     Winograd v = {.ctx = call->ctx, .out = (float *)(void *)call->out[0]->data};
     set_sizes(&v, g, false);
     int64_t slices = ceil_div(v.from_blocks, SLICE), tasks = v.groups * v.from;
-    v.parts = clip(GRAD_TASKS / slices, 1, v.chunks);
-    bool done = take(call, call->in[0], &v.x) && take(call, call->in[1], &v.dy);
+    v.parts = clip(GRAD_TASKS / slices, 1, v.cut.count);
+    bool done = conv_take(call, call->in[0], DTYPE_f32, &v.x) && conv_take(call, call->in[1], DTYPE_f32, &v.dy);
     v.transformed = done ? floats_take(&call->ctx->error, v.parts * v.groups * PLACES * place_floats(&v)) : NULL;
     v.taps = v.transformed ? floats_take(&call->ctx->error, tasks * 9 * v.to_blocks * LANES) : NULL;
     return end(call, &v, v.taps && pool_run(call->ctx, v.parts * slices, part_task, &v) &&

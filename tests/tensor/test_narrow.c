@@ -13,22 +13,13 @@
 #include "../../tensor/product.h"
 #include "../../tensor/tiles.h"
 #include "../tap.h"
+#include "numbers.h"
 
 #define GAP 3                 /* floats behind each row, which nobody may touch */
 #define GUARD 7.0f            /* what is in them */
 #define LAYOUTS 16            /* bits: a turned, b turned, a bias, added */
 
 typedef struct Case { ProductTile t; float *a, *b, *bias, *before, *again; } Case;
-
-static float *numbers(int64_t count, unsigned seed)
-{
-    float *v = malloc((size_t)count * sizeof *v);
-    for (int64_t i = 0; v && i < count; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        v[i] = (float)(seed >> 8) / 8388608.0f - 1.0f;
-    }
-    return v;
-}
 
 static size_t out_bytes(const ProductTile *t)
 {

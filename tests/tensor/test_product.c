@@ -13,20 +13,11 @@
 #include "../../tensor/product.h"
 #include "../../tensor/tiles.h"
 #include "../tap.h"
+#include "numbers.h"
 
 #define GAP 3                 /* floats behind each row, which nobody may touch */
 #define TILES "tiles"         /* the kernels that TESSERA_ISA does not name */
 #define LEAST_TILES 32        /* sides from here on are for them */
-
-static float *numbers(int64_t count, unsigned seed)
-{
-    float *v = malloc((size_t)count * sizeof *v);
-    for (int64_t i = 0; v && i < count; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        v[i] = (float)(seed >> 8) / 8388608.0f - 1.0f;
-    }
-    return v;
-}
 
 /* The largest error over what sums of [k] terms may lose; infinite when the gap was written to. */
 static double error_of(const ProductTile *t)
