@@ -86,97 +86,134 @@ static void KERNEL(log_softmax_grad)(int64_t rows, int64_t n, const void *y, con
 static inline int64_t KERNEL(rows_ahead)(int64_t n) { return n < 512 ? 1024 : n > 2048 ? 4096 : 2 * n; }
 #define FETCH(from, elements) __builtin_prefetch((const void *)((uintptr_t)(from) + (uintptr_t)(elements) * sizeof(T)))
 
-static inline void KERNEL(row_stats)(int64_t n, const T *x, double eps, bool centre, T *mean, T *scale)
+/* Short rows are worked on together: while the sum across lanes or the root of one is waited for the others go on, and
+   weights and what is added for them are read and written once for all. Long ones would push each other out of the cache. */
+#define TOGETHER 4
+static inline int64_t KERNEL(rows_together)(int64_t rows, int64_t n) { return n <= 256 && rows >= TOGETHER ? TOGETHER : 1; }
+
+static inline void KERNEL(row_stats)(int64_t rows, int64_t n, const T *x, double eps, bool centre, T *mean, T *scale)
 {
-    *mean = centre ? (T)(KERNEL(sum_one)(n, x) / (double)n) : 0;
-    *scale = (T)(1.0 / sqrt(KERNEL(spread_one)(n, x, *mean) / (double)n + eps));
+    for (int64_t r = 0; r < rows; r++) mean[r] = centre ? (T)(KERNEL(sum_one)(n, x + r * n) / (double)n) : 0;
+    for (int64_t r = 0; r < rows; r++)
+        scale[r] = (T)(1.0 / sqrt(KERNEL(spread_one)(n, x + r * n, mean[r]) / (double)n + eps));
+}
+
+static inline void KERNEL(norm_row)(int64_t n, const T *x, const T *w, const T *b, T mean, T scale, T *restrict to)
+{
+    int64_t ahead = KERNEL(rows_ahead)(n), j = 0;
+    for (; n - j >= LANES; j += LANES) {
+        FETCH(x + j, ahead);
+        V v = (LOAD(x + j) - mean) * scale;
+        if (w) v *= LOAD(w + j);
+        if (b) v += LOAD(b + j);
+        STORE(to + j, v);
+    }
+    for (; j < n; j++) to[j] = (x[j] - mean) * scale * (w ? w[j] : 1) + (b ? b[j] : 0);
 }
 
 static void KERNEL(layer_norm)(int64_t rows, int64_t n, const void *x, const void *weight, const void *bias, double eps,
                                bool centre, void *y)
 {
-    const T *xs = x, *w = weight, *b = bias;
-    T *restrict to = y;
-    int64_t ahead = KERNEL(rows_ahead)(n);
-    for (int64_t r = 0; r < rows; r++, xs += n, to += n) {
-        T mean, scale;
-        KERNEL(row_stats)(n, xs, eps, centre, &mean, &scale);
-        int64_t j = 0;
-        for (; n - j >= LANES; j += LANES) {
-            FETCH(xs + j, ahead);
-            V v = (LOAD(xs + j) - mean) * scale;
-            if (w) v *= LOAD(w + j);
-            if (b) v += LOAD(b + j);
-            STORE(to + j, v);
-        }
-        for (; j < n; j++) to[j] = (xs[j] - mean) * scale * (w ? w[j] : 1) + (b ? b[j] : 0);
+    const T *xs = x;
+    T *to = y, mean[TOGETHER], scale[TOGETHER];
+    for (int64_t r = 0, count; r < rows; r += count) {
+        count = KERNEL(rows_together)(rows - r, n);
+        KERNEL(row_stats)(count, n, xs + r * n, eps, centre, mean, scale);
+        for (int64_t k = 0; k < count; k++)
+            KERNEL(norm_row)(n, xs + (r + k) * n, weight, bias, mean[k], scale[k], to + (r + k) * n);
     }
 }
 
-/* One vector of a row's gradient: what w and b get is added, and the two sums go on. */
-static inline void KERNEL(norm_sums)(const T *x, const T *g, const T *w, T mean, T scale, T *dw, T *db, V *sum_p,
-                                     V *sum_q)
+/* One vector of a row: what its gradients of w and b get is added, and the two sums go on. */
+static inline void KERNEL(norm_sum)(const T *x, const T *g, const T *w, T mean, T scale, V *dw, V *db, V *sum_p, V *sum_q)
 {
     V dy = LOAD(g), unit = (LOAD(x) - mean) * scale, p = w ? dy * LOAD(w) : dy;
     *sum_p += p;
     *sum_q += p * unit;
-    STORE(dw, LOAD(dw) + dy * unit);
-    STORE(db, LOAD(db) + dy);
+    *dw += dy * unit;
+    *db += dy;
 }
 
-/* The sums over a row of p = g w and of p times the normalised x; dw and db are added to. */
-static inline void KERNEL(norm_row_sums)(int64_t n, const T *xs, const T *gs, const T *w, T mean, T scale, T *dw, T *db,
-                                         double *sum_p, double *sum_q)
+/* For [count] rows, 1 or TOGETHER: the sums over each of p = g w and of p times the normalised x; dw and db are added to.
+   One row alone has two sums of each, so that none waits for itself. */
+static inline __attribute__((always_inline)) void KERNEL(norm_sums)(int64_t count, int64_t n, const T *x, const T *g,
+                                                                    const T *w, const T *mean, const T *scale, T *dw,
+                                                                    T *db, double *sum_p, double *sum_q)
 {
+    const int64_t ahead = KERNEL(rows_ahead)(n), wide = count == 1 ? 2 : 1;
     int64_t j = 0;
-    *sum_p = *sum_q = 0.0;
+    for (int64_t k = 0; k < count; k++) sum_p[k] = sum_q[k] = 0.0;
     while (n - j >= LANES) {
-        V p = { 0 }, q = { 0 }, p2 = { 0 }, q2 = { 0 };
+        V p[TOGETHER] = { { 0 } }, q[TOGETHER] = { { 0 } };
         int64_t end = n - j > 64 * LANES ? j + 64 * LANES : n;
-        for (; end - j >= 2 * LANES; j += 2 * LANES) {
-            int64_t k = j + LANES;
-            KERNEL(norm_sums)(xs + j, gs + j, w ? w + j : NULL, mean, scale, dw + j, db + j, &p, &q);
-            KERNEL(norm_sums)(xs + k, gs + k, w ? w + k : NULL, mean, scale, dw + k, db + k, &p2, &q2);
+        while (end - j >= LANES)
+            for (int64_t v = 0; v < wide && end - j >= LANES; v++, j += LANES) {
+                V dws = LOAD(dw + j), dbs = LOAD(db + j);
+#pragma GCC unroll 4
+                for (int64_t k = 0; k < count; k++) {
+                    FETCH(x + k * n + j, ahead);
+                    KERNEL(norm_sum)(x + k * n + j, g + k * n + j, w ? w + j : NULL, mean[k], scale[k], &dws, &dbs,
+                                     &p[k + v], &q[k + v]);
+                }
+                STORE(dw + j, dws);
+                STORE(db + j, dbs);
+            }
+        if (wide == 2) {
+            p[0] += p[1];
+            q[0] += q[1];
         }
-        for (; end - j >= LANES; j += LANES)
-            KERNEL(norm_sums)(xs + j, gs + j, w ? w + j : NULL, mean, scale, dw + j, db + j, &p, &q);
-        p += p2;
-        q += q2;
-        *sum_p += KERNEL(add_lanes)(&p);
-        *sum_q += KERNEL(add_lanes)(&q);
+#pragma GCC unroll 4
+        for (int64_t k = 0; k < count; k++) {
+            sum_p[k] += KERNEL(add_lanes)(&p[k]);
+            sum_q[k] += KERNEL(add_lanes)(&q[k]);
+        }
     }
-    for (; j < n; j++) {
-        T unit = (xs[j] - mean) * scale, p = w ? gs[j] * w[j] : gs[j];
-        dw[j] += gs[j] * unit;
-        db[j] += gs[j];
-        *sum_p += (double)p;
-        *sum_q += (double)(p * unit);
+    for (; j < n; j++)
+        for (int64_t k = 0; k < count; k++) {
+            T dy = g[k * n + j], unit = (x[k * n + j] - mean[k]) * scale[k], p = w ? dy * w[j] : dy;
+            dw[j] += dy * unit;
+            db[j] += dy;
+            sum_p[k] += (double)p;
+            sum_q[k] += (double)(p * unit);
+        }
+}
+
+/* dx of a row, over g or x if it is one of these */
+static inline void KERNEL(norm_row_grad)(int64_t n, const T *x, const T *g, const T *w, T mean, T scale, T mean_p, T mean_q,
+                                         T *to)
+{
+    int64_t ahead = KERNEL(rows_ahead)(n), j = 0;
+    T slope = -scale * scale * mean_q;
+    for (; n - j >= LANES; j += LANES) {
+        FETCH(g + j, ahead);
+        V p = w ? LOAD(g + j) * LOAD(w + j) : LOAD(g + j);
+        STORE(to + j, (p - mean_p) * scale + (LOAD(x + j) - mean) * slope);
     }
+    for (; j < n; j++) to[j] = ((w ? g[j] * w[j] : g[j]) - mean_p) * scale + (x[j] - mean) * slope;
 }
 
 /* dx, and the rows' share of dw and db added to these; w NULL means ones. dx may be g or x itself. */
 static void KERNEL(layer_norm_grad)(int64_t rows, int64_t n, const void *x, const void *weight, const void *g,
                                     double eps, bool centre, void *dx, void *dweight, void *dbias)
 {
-    const T *xs = x, *gs = g, *w = weight;
-    T *to = dx;
-    int64_t ahead = KERNEL(rows_ahead)(n);
-    for (int64_t r = 0; r < rows; r++, xs += n, gs += n, to += n) {
-        T mean, scale;
-        double sum_p, sum_q;
-        KERNEL(row_stats)(n, xs, eps, centre, &mean, &scale);
-        KERNEL(norm_row_sums)(n, xs, gs, w, mean, scale, dweight, dbias, &sum_p, &sum_q);
-        T mean_p = centre ? (T)(sum_p / (double)n) : 0, mean_q = (T)(sum_q / (double)n);
-        int64_t j = 0;
-        for (; n - j >= LANES; j += LANES) {
-            FETCH(xs + j, ahead);
-            FETCH(gs + j, ahead);
-            V p = w ? LOAD(gs + j) * LOAD(w + j) : LOAD(gs + j);
-            STORE(to + j, (p - mean_p - (LOAD(xs + j) - mean) * scale * mean_q) * scale);
+    T mean[TOGETHER], scale[TOGETHER];
+    double sum_p[TOGETHER], sum_q[TOGETHER];
+    for (int64_t r = 0, count; r < rows; r += count) {
+        const T *xs = (const T *)x + r * n, *gs = (const T *)g + r * n;
+        T *to = (T *)dx + r * n;
+        count = KERNEL(rows_together)(rows - r, n);
+        KERNEL(row_stats)(count, n, xs, eps, centre, mean, scale);
+        if (count == TOGETHER)
+            KERNEL(norm_sums)(TOGETHER, n, xs, gs, weight, mean, scale, dweight, dbias, sum_p, sum_q);
+        else
+            KERNEL(norm_sums)(1, n, xs, gs, weight, mean, scale, dweight, dbias, sum_p, sum_q);
+        for (int64_t k = 0; k < count; k++) {
+            T mean_p = centre ? (T)(sum_p[k] / (double)n) : 0, mean_q = (T)(sum_q[k] / (double)n);
+            KERNEL(norm_row_grad)(n, xs + k * n, gs + k * n, weight, mean[k], scale[k], mean_p, mean_q, to + k * n);
         }
-        for (; j < n; j++) to[j] = scale * ((w ? gs[j] * w[j] : gs[j]) - mean_p - (xs[j] - mean) * scale * mean_q);
     }
 }
+#undef TOGETHER
 #undef FETCH
 
 /* ---- batch norm: [samples, channels, size]; per-channel arrays of T or f64 ---- */
