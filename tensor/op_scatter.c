@@ -236,12 +236,24 @@ bool shape_scatter(OpCall *call)
     return shape_same(call);
 }
 
+/* What is scattered: dense, of the result's dtype and the index's shape. */
+static Tensor *source(OpCall *call)
+{
+    Tensor *src = call->in[2], *index = call->in[1];
+    Dtype dtype = (Dtype)call->out[0]->dtype;
+    if (src->dtype == dtype && src->ndim == index->ndim && tensor_is_contiguous(src))
+        return tensor_retain(src);
+    Tensor *made = tensor_new(call->ctx, dtype, index->ndim, index->shape);
+    if (made != NULL && !tensor_assign(call->ctx, made, src))
+        tensor_slot(&made, NULL);
+    return made;
+}
+
 static bool scatter_by(OpCall *call, Combine combine)
 {
-    Tensor *out = call->out[0], *index = call->in[1];
-    Tensor *src = tensor_new(call->ctx, (Dtype)out->dtype, index->ndim, index->shape);
-    bool done = src != NULL && tensor_assign(call->ctx, src, call->in[2]) &&
-                tensor_assign(call->ctx, out, call->in[0]) && gather_walk(call, out, combine, src->data, out->data);
+    Tensor *out = call->out[0], *src = source(call);
+    bool done = src != NULL && tensor_assign(call->ctx, out, call->in[0]) &&
+                gather_walk(call, out, combine, src->data, out->data);
     tensor_release(src);
     return done;
 }
