@@ -18,6 +18,22 @@ bool do_range(Vm *vm, Value a, Value b, Value *result)
     return result->tag != TAG_UNDEFINED || vm_out_of_memory(vm);
 }
 
+/* ---- operators on tensors ---- */
+
+static Tensor *dying_tensor(const Value *register_)
+{
+    return register_ && register_->tag == TAG_TENSOR && register_->tensor->refs == 1 ? register_->tensor : NULL;
+}
+
+bool do_binary(Vm *vm, int operator_, Value x, Value y, const Value *dies, const Value *too, Value *result)
+{
+    Tensor *last = dying_tensor(dies);
+    vm->tensors.dying = last ? last : dying_tensor(too);
+    bool fine = arith_binary(vm, operator_, x, y, result);
+    vm->tensors.dying = NULL;
+    return fine;
+}
+
 /* ---- results that are put off ---- */
 
 bool do_deferred(Vm *vm, int operator_, Value x, const Value *y, Value *result)

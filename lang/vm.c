@@ -349,7 +349,8 @@ op_AND_COMBINE: REGISTERS(); operation = OPERATOR_AND; goto binary;
 op_OR_COMBINE: REGISTERS(); operation = OPERATOR_OR; goto binary;
 binary:
     SAVE();
-    TRY(FLAG(DEFER) ? do_deferred(vm, operation, *x, y, &made) : arith_binary(vm, operation, *x, *y, &made));
+    TRY(FLAG(DEFER) ? do_deferred(vm, operation, *x, y, &made)
+                    : do_binary(vm, operation, *x, *y, FLAG(KILL_C) ? &C : NULL, FLAG(KILL_B) ? &B : NULL, &made));
     if (FLAG(KILL_B))
         drop(&B);
     if (FLAG(KILL_C))

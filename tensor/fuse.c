@@ -696,5 +696,8 @@ bool op_call_fused(TensorContext *ctx, const OpDef *def, int n_in, Tensor *const
             if (in[i] && !tensor_settle(ctx, in[i]))
                 return false;
     }
+    for (int i = 0; i < n_in && dying; i++)
+        if (in[i] == dying)
+            ctx->room = dying;
     return op_call(ctx, def, n_in, in, attr, out, n_out);
 }

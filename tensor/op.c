@@ -163,8 +163,24 @@ static void release_outputs(OpCall *call)
     }
 }
 
-static bool make_outputs(OpCall *call)
+/* Whether the one result, which is made element by element, may be written over what [room] holds. */
+static bool has_room(const OpCall *call, const Tensor *room)
 {
+    const TensorSpec *spec = &call->spec[0];
+    TensorSpec have;
+    if (!room || call->def->elementwise < 0 || call->def->saves != SAVE_NONE || call->ctx->meta || room->meta || room->weak ||
+        !room->storage || room->storage->refs != 1 || room->storage->release || !tensor_is_contiguous(room))
+        return false;
+    spec_of(room, &have);
+    return have.dtype == spec->dtype && spec_equal_shape(&have, spec);
+}
+
+static bool make_outputs(OpCall *call, Tensor *room)
+{
+    if (has_room(call, room)) {
+        call->out[0] = tensor_view(call->ctx, room, room->ndim, room->shape, room->stride, 0);
+        return call->out[0] != NULL;
+    }
     for (int i = 0; i < call->n_out; i++) {
         const TensorSpec *spec = &call->spec[i];
         call->out[i] = (call->ctx->meta ? tensor_meta : tensor_new)(call->ctx, spec->dtype, spec->ndim, spec->shape);
@@ -194,10 +210,12 @@ static bool any_node(const OpCall *call)
 static bool run_call(OpCall *call)
 {
     const OpDef *def = call->def;
+    Tensor *room = call->ctx->room;
+    call->ctx->room = NULL;
     if (!def->shape(call))
         return false;
     bool dense = !def->view && def->mode != MODE_COMPOSITE;
-    if (dense && !make_outputs(call))
+    if (dense && !make_outputs(call, room))
         return false;
     if (!(dense && call->ctx->meta) && !def->run(call))
         return false;
@@ -211,8 +229,10 @@ static bool run_call(OpCall *call)
 static bool call_op(TensorContext *context, const OpDef *def, int n_in, Tensor *const *in, const Attr *attr, Tensor **out,
                     int *n_out)
 {
-    if (op_takes_halves(def, n_in, in, attr))
+    if (op_takes_halves(def, n_in, in, attr)) {
+        context->room = NULL;
         return op_call_widened(context, def, n_in, in, attr, out, n_out);
+    }
     OpCall call;
     call.ctx = context;
     call.def = def;

@@ -79,6 +79,7 @@ typedef struct TensorContext {
     bool narrow;              /* products of f32 matrices and convolutions round their inputs to bf16 and sum in f32 */
     bool defer;               /* the next op_call_fused may put off its result */
     Tensor *dying;            /* an input of the next op_call_fused that nobody reads behind it; NULL: none is known */
+    Tensor *room;             /* such an input of the next op_call, whose place its result may take; NULL: none */
     const atomic_uint *asked; /* of FLAG_…; long kernels look at it by tensor_stopped. May be NULL */
     void (*serve)(void *owner);   /* what FLAG_REQUEST asks for; on other threads it does nothing. May be NULL */
     void *owner;
