@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #define HEAD_LANES 16
-#define HEAD_WIDE 4           /* vectors of queries side by side, at most */
+#define HEAD_WIDE 4           /* vectors of queries whose softmax is made at once, at most */
 
 /* The left operand of a product: its rows lie [step] apart, or, where it is turned, its columns do. */
 typedef struct HeadLeft { const float *at; int64_t step; bool turned; } HeadLeft;

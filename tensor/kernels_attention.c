@@ -188,11 +188,11 @@ INLINE void exp_below(V *x)
 }
 
 /* The largest of each lane, 0 where all are minus infinity. */
-INLINE void tops(const int wide, int64_t keys, const float *x, V *top)
+INLINE void tops(const int wide, int64_t keys, int64_t step, const float *x, V *top)
 {
     for (int w = 0; w < wide; w++)
         top[w] = (V){0} - INFINITY;
-    for (int64_t j = 0; j < keys; j++, x += wide * HEAD_LANES)
+    for (int64_t j = 0; j < keys; j++, x += step)
         for (int w = 0; w < wide; w++) {
             V next = AT(x + w * HEAD_LANES);
             top[w] = CHOOSE(top[w] > next, top[w], next);
@@ -206,13 +206,13 @@ INLINE void invert(V *sum)
     *sum = CHOOSE(*sum == 0, (V){0}, 1 / *sum);
 }
 
-INLINE void softmax_of(const int wide, int64_t keys, float *x, float *share)
+INLINE void softmax_of(const int wide, int64_t keys, int64_t step, float *x, float *share)
 {
     V top[HEAD_WIDE], sum[HEAD_WIDE];
-    tops(wide, keys, x, top);
+    tops(wide, keys, step, x, top);
     for (int w = 0; w < wide; w++)
         sum[w] = (V){0};
-    for (int64_t j = 0; j < keys; j++, x += wide * HEAD_LANES)
+    for (int64_t j = 0; j < keys; j++, x += step)
         for (int w = 0; w < wide; w++) {
             V y = AT(x + w * HEAD_LANES) - top[w];
             exp_below(&y);
@@ -225,13 +225,13 @@ INLINE void softmax_of(const int wide, int64_t keys, float *x, float *share)
     }
 }
 
-INLINE void softmax_grad_of(const int wide, int64_t keys, float *x, float *g)
+INLINE void softmax_grad_of(const int wide, int64_t keys, int64_t step, float *x, float *g)
 {
     V top[HEAD_WIDE], sum[HEAD_WIDE], dot[HEAD_WIDE];
-    tops(wide, keys, x, top);
+    tops(wide, keys, step, x, top);
     for (int w = 0; w < wide; w++)
         sum[w] = dot[w] = (V){0};
-    for (int64_t j = 0; j < keys * wide * HEAD_LANES; j += wide * HEAD_LANES)
+    for (int64_t j = 0; j < keys * step; j += step)
         for (int w = 0; w < wide; w++) {
             float *at = x + j + w * HEAD_LANES;
             V y = AT(at) - top[w];
@@ -244,7 +244,7 @@ INLINE void softmax_grad_of(const int wide, int64_t keys, float *x, float *g)
         invert(&sum[w]);
         dot[w] *= sum[w];
     }
-    for (int64_t j = 0; j < keys * wide * HEAD_LANES; j += wide * HEAD_LANES)
+    for (int64_t j = 0; j < keys * step; j += step)
         for (int w = 0; w < wide; w++) {
             float *at = x + j + w * HEAD_LANES, *to = g + j + w * HEAD_LANES;
             V y = AT(at) * sum[w];
@@ -253,25 +253,28 @@ INLINE void softmax_grad_of(const int wide, int64_t keys, float *x, float *g)
         }
 }
 
-/* [wide] is a constant in each. */
+/* As many vectors at a time as there are registers for; [now] is a constant in each call. */
 #define EACH_WIDE(call)                                                                                               \
-    switch (wide) {                                                                                                   \
-    case 1: call(1); break;                                                                                           \
-    case 2: call(2); break;                                                                                           \
-    case 3: call(3); break;                                                                                           \
-    case 4: call(4); break;                                                                                           \
+    for (int64_t at = 0, now; at < wide; at += now) {                                                                 \
+        now = wide - at < HEAD_WIDE ? wide - at : HEAD_WIDE;                                                          \
+        switch (now) {                                                                                                \
+        case 1: call(1, at * HEAD_LANES); break;                                                                      \
+        case 2: call(2, at * HEAD_LANES); break;                                                                      \
+        case 3: call(3, at * HEAD_LANES); break;                                                                      \
+        case 4: call(4, at * HEAD_LANES); break;                                                                      \
+        }                                                                                                             \
     }
 
 static void softmax(int64_t keys, int64_t wide, float *x, float *share)
 {
-#define OF(n) softmax_of(n, keys, x, share)
+#define OF(n, at) softmax_of(n, keys, wide * HEAD_LANES, x + at, share + at)
     EACH_WIDE(OF)
 #undef OF
 }
 
 static void softmax_grad(int64_t keys, int64_t wide, float *x, float *g)
 {
-#define OF(n) softmax_grad_of(n, keys, x, g)
+#define OF(n, at) softmax_grad_of(n, keys, wide * HEAD_LANES, x + at, g + at)
     EACH_WIDE(OF)
 #undef OF
 }

@@ -2,7 +2,8 @@
 /* Attention in one pass. For f32 a task takes some heads, or some queries of a long one: blocks of queries run through
    scores, softmax and the second product while these lie in the cache (attention.h); keys and values are read where they
    lie. The gradient recomputes the scores, so nothing but the inputs is kept. Other dtypes, gradients by the mask and
-   second orders are ops. Under autocast the products of long heads round to bf16 where there are tile registers (tiles.h).
+   second orders are ops. Under autocast the products of long heads round to bf16 where there are tile registers (tiles.h), for
+   which a task packs keys and values once a head.
 
    Invariant: a head's blocks and sums depend on sizes only, so the bits are the same for any number of threads. */
 #include <math.h>
@@ -17,6 +18,7 @@
 #define SIDE (2 * TILE_LINES) /* of the squares that products in tiles make */
 #define SCORES (128 << 10)    /* floats of a block's scores, about what the second-level cache has room for */
 #define LEAST_NARROW 32       /* queries and keys from which tiles multiply faster than packing for them takes */
+#define TILE_QUERIES 128      /* of a block whose products are by tiles, at most */
 #define PART_ROWS 256         /* queries of a task, forward */
 #define PART_SCORES (32 << 10)         /* and the scores of one that takes several heads */
 
@@ -212,7 +214,7 @@ static int64_t whole(int64_t n)
 /* How many queries are a block, and what is a task. */
 static void cut_work(Attention *a)
 {
-    int64_t most = HEAD_WIDE * LANES, fits = SCORES / a->s / LANES * LANES;
+    int64_t most = a->tiles ? TILE_QUERIES : HEAD_WIDE * LANES, fits = SCORES / a->s / LANES * LANES;
     a->lanes = fits > most ? most : fits < LANES ? LANES : fits;
     a->lanes = a->lanes > whole(a->t) ? whole(a->t) : a->lanes;
     a->parts = (a->t + PART_ROWS - 1) / PART_ROWS;
@@ -264,13 +266,20 @@ static int64_t offset(const Attention *a, const int64_t *stride, int64_t batch)
 
 /* ---- a head ---- */
 
+typedef struct Size { int64_t rows, columns, depth; } Size;    /* of a product; columns are whole vectors */
+
+/* An operand in tiles: blocks of [deep] ones. */
+typedef struct Packed { char *at; int64_t deep; } Packed;
+
 /* What a task works in: a block's queries and their gradients, turned, its scores and their gradients, and room for
    matrices whose rows are not whole vectors. */
 typedef struct Work {
     float *base;
     int64_t used;
     float *q, *dy, *p, *dp, *share;
-    float *left, *right, *square;          /* of a product in tiles: packed operands and a part of the result */
+    Packed k, turned_k, v;                 /* of a head */
+    char *left, *right;                    /* room for other operands, packed */
+    float *square;                         /* and for a part of a product */
     HeadRows keys, values, queries, grads, dk, dv, out;
 } Work;
 
@@ -290,22 +299,34 @@ static HeadRows cut_ragged(Work *w, int64_t rows, int64_t n)
     return room;
 }
 
-/* No operand of a product in tiles takes more. */
-static int64_t packed_floats(const Attention *a)
+static int64_t squares(int64_t n)
 {
-    int64_t lines = a->s > a->lanes ? a->s : a->lanes, depth = a->d > a->e ? a->d : a->e;
-    depth = depth > a->lanes ? depth : a->lanes;
-    return (lines + SIDE - 1) / SIDE * ((depth + SIDE - 1) / SIDE) * SIDE * SIDE / 2;
+    return (n + SIDE - 1) / SIDE;
+}
+
+static char *cut_packed(Work *w, int64_t lines, int64_t depth)
+{
+    return (char *)cut(w, squares(lines) * squares(depth) * SIDE * SIDE / 2);
+}
+
+static void cut_tiles(const Attention *a, Work *w, bool grad)
+{
+    int64_t lanes = a->lanes, widest = a->d > a->e ? a->d : a->e;
+    w->k.at = cut_packed(w, a->s, a->d);
+    w->v.at = cut_packed(w, a->s, a->e);
+    if (grad)
+        w->turned_k.at = cut_packed(w, a->s, a->d);
+    w->left = cut_packed(w, lanes, a->s);
+    w->right = cut_packed(w, lanes, widest);
+    w->square = cut(w, SIDE * SIDE);
 }
 
 static void cut_all(const Attention *a, Work *w, bool grad)
 {
-    if (a->tiles) {
-        w->left = cut(w, packed_floats(a));
-        w->right = cut(w, packed_floats(a));
-        w->square = cut(w, SIDE * SIDE);
-    }
-    w->q = cut(w, a->lanes * a->d);
+    if (a->tiles)
+        cut_tiles(a, w, grad);
+    else
+        w->q = cut(w, a->lanes * a->d);
     w->p = cut(w, a->lanes * a->s);
     w->share = cut(w, a->lanes);
     w->out = cut_ragged(w, a->lanes, grad ? a->d : a->e);
@@ -313,7 +334,8 @@ static void cut_all(const Attention *a, Work *w, bool grad)
         w->values = cut_ragged(w, a->s, a->e);
         return;
     }
-    w->dy = cut(w, a->lanes * a->e);
+    if (!a->tiles)
+        w->dy = cut(w, a->lanes * a->e);
     w->dp = cut(w, a->lanes * a->s);
     w->keys = cut_ragged(w, a->s, a->d);
     w->queries = cut_ragged(w, a->t, a->d);
@@ -359,32 +381,35 @@ static void square(const Attention *a, const Work *w, TileSum sum, int64_t rows,
         a->kernels->settle(rows, sum.columns, w->square, SIDE, c);
 }
 
-static void multiply_narrow(const Attention *a, const Work *w, int64_t rows, int64_t depth, int64_t wide, HeadLeft x,
-                            HeadRows y, HeadResult c)
+/* [lines] of [depth] numbers, or, where they lie so, the depth's rows of [lines] numbers. */
+static Packed packed(const Attention *a, char *at, int64_t lines, int64_t depth, HeadLeft from, bool right)
 {
-    int64_t deep = (depth + TILE_INNER - 1) / TILE_INNER, block = deep * TILE_BYTES;
-    char *left = (char *)w->left, *right = (char *)w->right;
-    a->tiles->pack(rows, depth, x.at, x.step, x.turned, false, 1, left);
-    a->tiles->pack(wide * LANES, depth, y.at, y.step, true, true, 1, right);
-    for (int64_t i = 0; i < rows; i += SIDE)
-        for (int64_t j = 0; j < wide * LANES; j += SIDE) {
-            int64_t some = rows - i < SIDE ? rows - i : SIDE;
-            TileSum sum = {.rows = some > TILE_LINES ? 2 : 1, .columns = wide * LANES - j > TILE_LINES ? 2 : 1, .parts = 1,
-                           .deep = deep};
-            sum.a = tiles_packed(left + i / TILE_LINES * block, deep, 1);
-            sum.b = tiles_packed(right + j / TILE_LINES * block, deep, 1);
+    if (a->tiles)
+        a->tiles->pack(lines, depth, from.at, from.step, from.turned, right, 1, at);
+    return (Packed){at, squares(depth)};
+}
+
+static void multiply_tiles(const Attention *a, const Work *w, Size n, Packed x, Packed y, HeadResult c)
+{
+    for (int64_t i = 0; i < n.rows; i += SIDE)
+        for (int64_t j = 0; j < n.columns; j += SIDE) {
+            int64_t rows = n.rows - i < SIDE ? n.rows - i : SIDE;
+            TileSum sum = {.rows = rows > TILE_LINES ? 2 : 1, .columns = n.columns - j > TILE_LINES ? 2 : 1, .parts = 1,
+                           .deep = squares(n.depth)};
+            sum.a = tiles_packed(x.at + i / TILE_LINES * x.deep * TILE_BYTES, x.deep, 1);
+            sum.b = tiles_packed(y.at + j / TILE_LINES * y.deep * TILE_BYTES, y.deep, 1);
             HeadRows to = {c.rows.at + i * c.rows.step + j, c.rows.step};
-            square(a, w, sum, some, (HeadResult){to, c.add, c.factor ? c.factor + i * c.next : NULL, c.next});
+            square(a, w, sum, rows, (HeadResult){to, c.add, c.factor ? c.factor + i * c.next : NULL, c.next});
         }
 }
 
-static void multiply(const Attention *a, const Work *w, int64_t rows, int64_t depth, int64_t wide, HeadLeft x, HeadRows y,
-                     HeadResult c)
+/* c = left right, or, where there are tiles, x y, in which these are packed, or more of what they are part of. */
+static void multiply(const Attention *a, const Work *w, Size n, Packed x, Packed y, HeadLeft left, HeadRows right, HeadResult c)
 {
     if (a->tiles)
-        multiply_narrow(a, w, rows, depth, wide, x, y, c);
+        multiply_tiles(a, w, n, x, y, c);
     else
-        a->kernels->product(rows, depth, wide, x, y, c);
+        a->kernels->product(n.rows, n.depth, n.columns / LANES, left, right, c);
 }
 
 static HeadRows rows_of(const Attention *a, const Operand *o, int64_t head, int64_t row)
@@ -424,6 +449,13 @@ static void put_rows(const Attention *a, const Operand *o, int64_t head, int64_t
         memcpy(to.at + i * to.step, room.at + i * room.step, (size_t)n * sizeof *to.at);
 }
 
+/* The rows of k or v of a head as lines of a left operand, or as the depth of a right one. */
+static Packed packed_keys(const Attention *a, const Operand *o, int64_t head, int64_t n, char *at, bool right)
+{
+    HeadRows from = rows_of(a, o, head, 0);
+    return packed(a, at, right ? n : a->s, right ? a->s : n, (HeadLeft){from.at, from.step, right}, right);
+}
+
 /* Some queries of a head that lie side by side, and how many keys they see. */
 typedef struct Block { int64_t head, first, rows, wide, lanes, seen; } Block;
 
@@ -455,13 +487,30 @@ static void mask_scores(const Attention *a, const Block *b, float *scores)
         }
 }
 
+/* c [keys, queries] = x [keys, n] times the queries' rows of y, turned in [room] for vectors. */
+static void times_turned(const Attention *a, const Work *w, const Block *b, int64_t n, Packed keys, HeadRows x, HeadRows y,
+                         float *room, HeadResult c)
+{
+    Packed queries = packed(a, w->right, b->rows, n, (HeadLeft){y.at, y.step, false}, true);
+    if (!a->tiles)
+        a->kernels->turn(b->rows, n, y.at, y.step, b->wide, room);
+    multiply(a, w, (Size){b->seen, b->lanes, n}, keys, queries, (HeadLeft){x.at, x.step, false}, (HeadRows){room, b->lanes}, c);
+}
+
 static void scores_of(const Attention *a, const Work *w, const Block *b)
 {
     HeadRows q = rows_of(a, &a->q, b->head, b->first), k = rows_of(a, &a->k, b->head, 0);
-    a->kernels->turn(b->rows, a->d, q.at, q.step, b->wide, w->q);
-    multiply(a, w, b->seen, a->d, b->wide, (HeadLeft){k.at, k.step, false}, (HeadRows){w->q, b->lanes},
-                        (HeadResult){{w->p, b->lanes}, false, &a->scale, 0});
+    times_turned(a, w, b, a->d, w->k, k, q, w->q, (HeadResult){{w->p, b->lanes}, false, &a->scale, 0});
     mask_scores(a, b, w->p);
+}
+
+/* c [queries, n] = the transpose of x [keys, queries] times y [keys, n] */
+static void times_keys(const Attention *a, const Work *w, const Block *b, int64_t n, float *x, Packed keys, HeadRows y,
+                       HeadResult c)
+{
+    HeadLeft left = {x, b->lanes, true};
+    Packed queries = packed(a, w->left, b->rows, b->seen, left, false);
+    multiply(a, w, (Size){b->rows, whole(n), b->seen}, queries, keys, left, y, c);
 }
 
 static void forward_block(const Attention *a, const Work *w, const Block *b, HeadRows values)
@@ -469,8 +518,7 @@ static void forward_block(const Attention *a, const Work *w, const Block *b, Hea
     HeadRows out = result_rows(a, &a->out, b->head, b->first, w->out);
     scores_of(a, w, b);
     a->kernels->softmax(b->seen, b->wide, w->p, w->share);
-    multiply(a, w, b->rows, b->seen, a->wide_e / LANES, (HeadLeft){w->p, b->lanes, true}, values,
-                        (HeadResult){out, false, w->share, 1});
+    times_keys(a, w, b, a->e, w->p, w->v, values, (HeadResult){out, false, w->share, 1});
     put_rows(a, &a->out, b->head, b->first, b->rows, a->e, w->out);
 }
 
@@ -484,6 +532,8 @@ static void forward_task(void *arg, int64_t task)
         return;
     for (; head < end; head++) {
         HeadRows values = whole_rows(a, &a->v, head, a->s, a->e, w.values);
+        w.k = packed_keys(a, &a->k, head, a->d, w.k.at, false);
+        w.v = packed_keys(a, &a->v, head, a->e, w.v.at, true);
         for (int64_t row = part; row < last && !tensor_stopped(a->ctx); row += a->lanes) {
             Block b = block_at(a, head, row, last);
             forward_block(a, &w, &b, values);
@@ -497,17 +547,22 @@ static void scores_grad(const Attention *a, const Work *w, const Block *b)
 {
     HeadRows dy = rows_of(a, &a->dy, b->head, b->first), v = rows_of(a, &a->v, b->head, 0);
     scores_of(a, w, b);
-    a->kernels->turn(b->rows, a->e, dy.at, dy.step, b->wide, w->dy);
-    multiply(a, w, b->seen, a->e, b->wide, (HeadLeft){v.at, v.step, false}, (HeadRows){w->dy, b->lanes},
-                        (HeadResult){{w->dp, b->lanes}, false, NULL, 0});
+    times_turned(a, w, b, a->e, w->v, v, dy, w->dy, (HeadResult){{w->dp, b->lanes}, false, NULL, 0});
     a->kernels->softmax_grad(b->seen, b->wide, w->p, w->dp);
+}
+
+/* c [keys, n] (+)= x [keys, queries] times the queries' rows of y */
+static void times_queries(const Attention *a, const Work *w, const Block *b, int64_t n, Packed keys, float *x, HeadRows y,
+                          HeadResult c)
+{
+    Packed queries = packed(a, w->right, n, b->rows, (HeadLeft){y.at, y.step, true}, true);
+    multiply(a, w, (Size){b->seen, whole(n), b->rows}, keys, queries, (HeadLeft){x, b->lanes, false}, y, c);
 }
 
 static void query_grad(const Attention *a, const Work *w, const Block *b, HeadRows keys)
 {
     HeadRows dq = result_rows(a, &a->dq, b->head, b->first, w->out);
-    multiply(a, w, b->rows, b->seen, a->wide_d / LANES, (HeadLeft){w->dp, b->lanes, true}, keys,
-                        (HeadResult){dq, false, &a->scale, 0});
+    times_keys(a, w, b, a->d, w->dp, w->turned_k, keys, (HeadResult){dq, false, &a->scale, 0});
     put_rows(a, &a->dq, b->head, b->first, b->rows, a->d, w->out);
 }
 
@@ -518,11 +573,15 @@ static void zero_rows(HeadRows to, int64_t rows, int64_t n)
         memset(to.at + i * to.step, 0, (size_t)n * sizeof *to.at);
 }
 
-static void backward_head(const Attention *a, const Work *w, int64_t head)
+static void backward_head(const Attention *a, Work *w, int64_t head)
 {
     HeadRows keys = whole_rows(a, &a->k, head, a->s, a->d, w->keys), dk = {0}, dv = {0};
     HeadRows queries = whole_rows(a, &a->q, head, a->t, a->d, w->queries);
     HeadRows grads = whole_rows(a, &a->dy, head, a->t, a->e, w->grads);
+    w->k = packed_keys(a, &a->k, head, a->d, w->k.at, false);
+    w->v = packed_keys(a, &a->v, head, a->e, w->v.at, false);
+    if (a->dq.tensor)
+        w->turned_k = packed_keys(a, &a->k, head, a->d, w->turned_k.at, true);
     if (a->dk.tensor)
         dk = result_rows(a, &a->dk, head, 0, w->dk);
     if (a->dv.tensor)
@@ -535,12 +594,14 @@ static void backward_head(const Attention *a, const Work *w, int64_t head)
         Block b = block_at(a, head, row, a->t);
         bool add = a->causal || row > 0;
         scores_grad(a, w, &b);
-        if (dk.at)
-            multiply(a, w, b.seen, b.rows, a->wide_d / LANES, (HeadLeft){w->dp, b.lanes, false}, from_row(queries, row),
-                                (HeadResult){dk, add, &a->scale, 0});
-        if (dv.at)
-            multiply(a, w, b.seen, b.rows, a->wide_e / LANES, (HeadLeft){w->p, b.lanes, false}, from_row(grads, row),
-                                (HeadResult){dv, add, NULL, 0});
+        if (dk.at) {
+            Packed ds = packed(a, w->left, b.seen, b.rows, (HeadLeft){w->dp, b.lanes, false}, false);
+            times_queries(a, w, &b, a->d, ds, w->dp, from_row(queries, row), (HeadResult){dk, add, &a->scale, 0});
+        }
+        if (dv.at) {
+            Packed p = packed(a, w->left, b.seen, b.rows, (HeadLeft){w->p, b.lanes, false}, false);
+            times_queries(a, w, &b, a->e, p, w->p, from_row(grads, row), (HeadResult){dv, add, NULL, 0});
+        }
         if (a->dq.tensor)
             query_grad(a, w, &b, keys);
     }
