@@ -87,9 +87,13 @@ static inline int64_t KERNEL(rows_ahead)(int64_t n) { return n < 512 ? 1024 : n 
 #define FETCH(from, elements) __builtin_prefetch((const void *)((uintptr_t)(from) + (uintptr_t)(elements) * sizeof(T)))
 
 /* Short rows are worked on together: while the sum across lanes or the root of one is waited for the others go on, and
-   weights and what is added for them are read and written once for all. Long ones would push each other out of the cache. */
+   weights and what is added for them are read and written once for all. Long ones would push each other out of the
+   cache. */
 #define TOGETHER 4
-static inline int64_t KERNEL(rows_together)(int64_t rows, int64_t n) { return n <= 256 && rows >= TOGETHER ? TOGETHER : 1; }
+static inline int64_t KERNEL(rows_together)(int64_t rows, int64_t n)
+{
+    return n <= 256 && rows >= TOGETHER ? TOGETHER : 1;
+}
 
 static inline void KERNEL(row_stats)(int64_t rows, int64_t n, const T *x, double eps, bool centre, T *mean, T *scale)
 {
@@ -125,7 +129,8 @@ static void KERNEL(layer_norm)(int64_t rows, int64_t n, const void *x, const voi
 }
 
 /* One vector of a row: what its gradients of w and b get is added, and the two sums go on. */
-static inline void KERNEL(norm_sum)(const T *x, const T *g, const T *w, T mean, T scale, V *dw, V *db, V *sum_p, V *sum_q)
+static inline void KERNEL(norm_sum)(const T *x, const T *g, const T *w, T mean, T scale, V *dw, V *db, V *sum_p,
+                                    V *sum_q)
 {
     V dy = LOAD(g), unit = (LOAD(x) - mean) * scale, p = w ? dy * LOAD(w) : dy;
     *sum_p += p;
@@ -134,8 +139,8 @@ static inline void KERNEL(norm_sum)(const T *x, const T *g, const T *w, T mean, 
     *db += dy;
 }
 
-/* For [count] rows, 1 or TOGETHER: the sums over each of p = g w and of p times the normalised x; dw and db are added to.
-   One row alone has two sums of each, so that none waits for itself. */
+/* For [count] rows, 1 or TOGETHER: the sums over each of p = g w and of p times the normalised x; dw and db are added
+   to. One row alone has two sums of each, so that none waits for itself. */
 static inline __attribute__((always_inline)) void KERNEL(norm_sums)(int64_t count, int64_t n, const T *x, const T *g,
                                                                     const T *w, const T *mean, const T *scale, T *dw,
                                                                     T *db, double *sum_p, double *sum_q)
@@ -179,8 +184,8 @@ static inline __attribute__((always_inline)) void KERNEL(norm_sums)(int64_t coun
 }
 
 /* dx of a row, over g or x if it is one of these */
-static inline void KERNEL(norm_row_grad)(int64_t n, const T *x, const T *g, const T *w, T mean, T scale, T mean_p, T mean_q,
-                                         T *to)
+static inline void KERNEL(norm_row_grad)(int64_t n, const T *x, const T *g, const T *w, T mean, T scale, T mean_p,
+                                         T mean_q, T *to)
 {
     int64_t ahead = KERNEL(rows_ahead)(n), j = 0;
     T slope = -scale * scale * mean_q;

@@ -206,7 +206,7 @@ const Case cases_norm[] = {
     {"layer_norm", "x[0,4] x[4] x[4]", "", .reference = ref_layer_norm, .only = FLOATS},
     {"layer_norm", "x[3,53] x[53] x[53]", "", .reference = ref_layer_norm, .only = FLOATS},      /* vectors and a rest */
     {"layer_norm", "x[2,53] - -", "", .reference = ref_layer_norm, .only = FLOATS},
-    {"layer_norm", "x[5,37] x[37] x[37]", "", .reference = ref_layer_norm, .only = FLOATS},      /* four rows and a rest */
+    {"layer_norm", "x[5,37] x[37] x[37]", "", .reference = ref_layer_norm, .only = FLOATS},   /* four rows, one */
     {"layer_norm", "x[4,35] - -", "", .reference = ref_layer_norm, .only = FLOATS},
     {"layer_norm", "x[501,192] x[192] x[192]", "", .reference = ref_layer_norm, .big = true, .loose = 30},
     {"layer_norm", "x[3,4] x[3] -", "", .error = ERROR_shape, .only = FLOATS},
