@@ -49,7 +49,9 @@ typedef struct ConvKernels {
 
 typedef struct ConvTable { ConvKernels f32, f64; } ConvTable;
 
-/* The kernels of this machine for f32 or f64 (op_conv.c). */
+const ConvTable *conv_table(void);           /* the best that this processor runs (kernels_pick.c) */
+
+/* Those for f32 or f64 (op_conv.c). */
 const ConvKernels *conv_kernels(bool single);
 
 #endif

@@ -3,54 +3,43 @@
    KERNELS_TILES that it made those for tile registers. */
 #include "attention.h"
 #include "blocks.h"
+#include "conv.h"
 #include "core.h"
 #include "dots.h"
 #include "kernels.h"
+#include "kernels_pool.h"
 #include "random.h"
 #include "tiles.h"
+#include "winograd.h"
 
 #ifdef KERNELS_X86
-extern const Kernels kernels_sse2, kernels_avx2, kernels_avx512;
+#define PICK(Table, name, function)                                                                                   \
+    extern const Table name##_sse2, name##_avx2, name##_avx512;                                                       \
+    const Table *function(void)                                                                                       \
+    {                                                                                                                 \
+        static const Table *const by_level[] = {                                                                      \
+            [CPU_BASE] = &name##_sse2, [CPU_AVX2] = &name##_avx2, [CPU_AVX512] = &name##_avx512,                      \
+        };                                                                                                            \
+        return by_level[cpu_level()];                                                                                 \
+    }
+#else
+#define PICK(Table, name, function)                                                                                   \
+    extern const Table name##_plain;                                                                                  \
+    const Table *function(void)                                                                                       \
+    {                                                                                                                 \
+        return &name##_plain;                                                                                         \
+    }
+#endif
 
-const Kernels *kernels(void)
-{
-    static const Kernels *const by_level[] = {
-        [CPU_BASE] = &kernels_sse2, [CPU_AVX2] = &kernels_avx2, [CPU_AVX512] = &kernels_avx512,
-    };
-    return by_level[cpu_level()];
-}
+PICK(AttentionKernels, kernels_attention, attention_kernels)
+PICK(BlockKernels, kernels_blocks, block_kernels)
+PICK(ConvTable, kernels_conv, conv_table)
+PICK(Kernels, kernels, kernels)
+PICK(PoolTable, kernels_pool, pool_table)
+PICK(RandomKernels, kernels_random, random_kernels)
+PICK(WinogradKernels, kernels_winograd, winograd_kernels)
 
-extern const BlockKernels kernels_blocks_sse2, kernels_blocks_avx2, kernels_blocks_avx512;
-
-const BlockKernels *block_kernels(void)
-{
-    static const BlockKernels *const by_level[] = {
-        [CPU_BASE] = &kernels_blocks_sse2, [CPU_AVX2] = &kernels_blocks_avx2, [CPU_AVX512] = &kernels_blocks_avx512,
-    };
-    return by_level[cpu_level()];
-}
-
-extern const AttentionKernels kernels_attention_sse2, kernels_attention_avx2, kernels_attention_avx512;
-
-const AttentionKernels *attention_kernels(void)
-{
-    static const AttentionKernels *const by_level[] = {
-        [CPU_BASE] = &kernels_attention_sse2, [CPU_AVX2] = &kernels_attention_avx2,
-        [CPU_AVX512] = &kernels_attention_avx512,
-    };
-    return by_level[cpu_level()];
-}
-
-extern const RandomKernels kernels_random_sse2, kernels_random_avx2, kernels_random_avx512;
-
-const RandomKernels *random_kernels(void)
-{
-    static const RandomKernels *const by_level[] = {
-        [CPU_BASE] = &kernels_random_sse2, [CPU_AVX2] = &kernels_random_avx2, [CPU_AVX512] = &kernels_random_avx512,
-    };
-    return by_level[cpu_level()];
-}
-
+#ifdef KERNELS_X86
 extern DotsKernel *const kernels_dots_sse2, *const kernels_dots_avx2, *const kernels_dots_avx512;
 
 DotsKernel *dots_kernel(void)
@@ -62,22 +51,6 @@ DotsKernel *dots_kernel(void)
     }
 }
 #else
-extern const Kernels kernels_plain;
-
-const Kernels *kernels(void) { return &kernels_plain; }
-
-extern const BlockKernels kernels_blocks_plain;
-
-const BlockKernels *block_kernels(void) { return &kernels_blocks_plain; }
-
-extern const AttentionKernels kernels_attention_plain;
-
-const AttentionKernels *attention_kernels(void) { return &kernels_attention_plain; }
-
-extern const RandomKernels kernels_random_plain;
-
-const RandomKernels *random_kernels(void) { return &kernels_random_plain; }
-
 extern DotsKernel *const kernels_dots_plain;
 
 DotsKernel *dots_kernel(void) { return kernels_dots_plain; }

@@ -17,4 +17,6 @@ typedef struct PoolTable {
                         int32_t *place);
 } PoolTable;
 
+const PoolTable *pool_table(void);           /* the best that this processor runs (kernels_pick.c) */
+
 #endif

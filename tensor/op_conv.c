@@ -266,25 +266,6 @@ bool shape_conv_weight_grad(OpCall *call)
 
 /* ---- a job ---- */
 
-#ifdef KERNELS_X86
-extern const ConvTable kernels_conv_sse2, kernels_conv_avx2, kernels_conv_avx512;
-
-static const ConvTable *conv_table(void)
-{
-    static const ConvTable *const by_level[] = {
-        [CPU_BASE] = &kernels_conv_sse2, [CPU_AVX2] = &kernels_conv_avx2, [CPU_AVX512] = &kernels_conv_avx512,
-    };
-    return by_level[cpu_level()];
-}
-#else
-extern const ConvTable kernels_conv_plain;
-
-static const ConvTable *conv_table(void)
-{
-    return &kernels_conv_plain;
-}
-#endif
-
 const ConvKernels *conv_kernels(bool single)
 {
     return single ? &conv_table()->f32 : &conv_table()->f64;

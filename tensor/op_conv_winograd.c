@@ -58,26 +58,6 @@ bool winograd_suits(const ConvGeometry *g, Dtype dtype)
 
 /* ---- beginning and end ---- */
 
-#ifdef KERNELS_X86
-extern const WinogradKernels kernels_winograd_sse2, kernels_winograd_avx2, kernels_winograd_avx512;
-
-static const WinogradKernels *winograd_kernels(void)
-{
-    static const WinogradKernels *const by_level[] = {
-        [CPU_BASE] = &kernels_winograd_sse2, [CPU_AVX2] = &kernels_winograd_avx2,
-        [CPU_AVX512] = &kernels_winograd_avx512,
-    };
-    return by_level[cpu_level()];
-}
-#else
-extern const WinogradKernels kernels_winograd_plain;
-
-static const WinogradKernels *winograd_kernels(void)
-{
-    return &kernels_winograd_plain;
-}
-#endif
-
 static void plan(Winograd *v)
 {
     v->from_blocks = ceil_div(v->from, LANES);

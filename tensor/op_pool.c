@@ -211,25 +211,6 @@ bool shape_adaptive_max_pool(OpCall *call)
 LARGEST(largest_float, float)
 LARGEST(largest_double, double)
 
-#ifdef KERNELS_X86
-extern const PoolTable kernels_pool_sse2, kernels_pool_avx2, kernels_pool_avx512;
-
-static const PoolTable *pool_table(void)
-{
-    static const PoolTable *const by_level[] = {
-        [CPU_BASE] = &kernels_pool_sse2, [CPU_AVX2] = &kernels_pool_avx2, [CPU_AVX512] = &kernels_pool_avx512,
-    };
-    return by_level[cpu_level()];
-}
-#else
-extern const PoolTable kernels_pool_plain;
-
-static const PoolTable *pool_table(void)
-{
-    return &kernels_pool_plain;
-}
-#endif
-
 /* Windows [first, last) of row (z, y), all inside the image; [at]: the row's first window among all. */
 static void largest_inside(const PoolJob *job, int64_t plane, int64_t z, int64_t y, int64_t first, int64_t last,
                            int64_t at)

@@ -30,4 +30,6 @@ typedef struct WinogradKernels {
     void (*weight_grad)(const float *from, int64_t step, float *taps, int64_t tap_step);
 } WinogradKernels;
 
+const WinogradKernels *winograd_kernels(void);       /* the best that this processor runs (kernels_pick.c) */
+
 #endif
