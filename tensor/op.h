@@ -166,6 +166,10 @@ Attr attr_ints(int count, const int64_t *v);
 /* Fills the one result of [call] with ones of probability p and zeros (op_create.c). */
 bool bernoulli_fill(OpCall *call, double p);
 
+/* ---- cutting work ---- */
+static inline int64_t ceil_div(int64_t n, int64_t by) { return (n + by - 1) / by; }
+static inline int64_t at_most(int64_t n, int64_t limit) { return n < limit ? n : limit; }
+
 /* ---- threads (pool.c) ---- */
 /* Runs fn(arg, i) for i in 0..tasks-1 over the pool and this thread; the split into tasks must not depend on the number
    of threads (same bits everywhere). Polls the interrupt between tasks: false and the error set when it came.

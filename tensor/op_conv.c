@@ -276,11 +276,6 @@ static int64_t product(const int64_t axes[CONV_AXES])
     return axes[0] * axes[1] * axes[2];
 }
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
 bool conv_take(OpCall *call, Tensor *x, Dtype dtype, Tensor **to)
 {
     if (!x)

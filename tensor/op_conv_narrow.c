@@ -44,19 +44,9 @@ typedef struct Flat {
     atomic_bool failed;               /* a task found no memory */
 } Flat;
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
 static int64_t most(int64_t a, int64_t b)
 {
     return a > b ? a : b;
-}
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
 }
 
 static int64_t round_up(int64_t n, int64_t to)
@@ -90,7 +80,7 @@ static int64_t pitch_of(int64_t in, int64_t out, int64_t margin, int64_t reach)
 static void set_chunks(Flat *v, int64_t flat, int64_t share)
 {
     int64_t image = v->rows * v->pitch;
-    v->cut = conv_chunks(v->images, v->out_height, image <= flat ? least(flat / image, share) : 1,
+    v->cut = conv_chunks(v->images, v->out_height, image <= flat ? at_most(flat / image, share) : 1,
                          image <= 2 * flat ? v->out_height : most(flat / v->pitch, 1));
 }
 
@@ -165,7 +155,7 @@ static int64_t rows_read(const Flat *v, const ConvChunk *c, int64_t i, int64_t *
 {
     int64_t stop = c->row + c->rows + (v->down - 1) * v->down_step - v->top;
     *first = most(c->row - v->top, 0);
-    *count = most(least(stop, v->height) - *first, 0);
+    *count = most(at_most(stop, v->height) - *first, 0);
     return (i * v->rows + *first - c->row + v->top) * v->pitch + v->left;
 }
 
@@ -210,13 +200,13 @@ static void pack_task(void *arg, int64_t task)
     Flat *v = arg;
     int64_t blocks = ceil_div(v->to, TILE_LINES), group = task / blocks, first = task % blocks * TILE_LINES;
     int64_t taps = taps_of(v), outer = v->turned ? v->from : v->to, inner = v->turned ? v->to : v->from;
-    int64_t lines = least(v->to - first, TILE_LINES), step = taps * inner;
+    int64_t lines = at_most(v->to - first, TILE_LINES), step = taps * inner;
     char *to = v->packed + task * depth_of(v) * TILE_BYTES;
     for (int64_t k = 0; k < depth_of(v); k++, to += TILE_BYTES) {
         int64_t channel = k / taps * TILE_INNER, place = v->turned ? taps - 1 - k % taps : k % taps;
         const float *from = v->arranged + (group * outer * taps + place) * inner;
         from += v->turned ? channel * step + first : first * step + channel;
-        v->kernels->pack(lines, least(v->from - channel, TILE_INNER), from, step, v->turned, false, 1, to);
+        v->kernels->pack(lines, at_most(v->from - channel, TILE_INNER), from, step, v->turned, false, 1, to);
     }
 }
 
@@ -238,7 +228,7 @@ static void sum_flat(const Flat *v, const ConvChunk *c, int64_t group, int64_t f
     TileSum sum = {.rows = count > TILE_LINES ? 2 : 1, .columns = 2, .parts = 1, .step = c->size};
     const char *weight = v->packed + (group * ceil_div(v->to, TILE_LINES) + first / TILE_LINES) * depth * TILE_BYTES;
     for (int64_t k = 0; k < depth; k += LAYER) {
-        sum.deep = least(depth - k, LAYER);
+        sum.deep = at_most(depth - k, LAYER);
         sum.a = (TileSide){weight + k * TILE_BYTES, 64, depth * TILE_BYTES, TILE_BYTES, NULL};
         for (int64_t pixel = 0; pixel < c->size; pixel += SIDE) {
             sum.b = (TileSide){pairs + pixel * 4, line, 64, 0, offset + k};
@@ -282,7 +272,7 @@ static void forward_task(void *arg, int64_t task)
     for (int64_t group = 0; group < v->groups; group++) {
         read_pairs(v, &c, group, pairs, line);
         for (int64_t first = 0; first < v->to && !tensor_stopped(v->ctx); first += SIDE) {
-            int64_t count = least(v->to - first, SIDE);
+            int64_t count = at_most(v->to - first, SIDE);
             sum_flat(v, &c, group, first, count, pairs, line, offset, flat);
             write_flat(v, &c, group, first, count, flat);
         }
@@ -323,7 +313,7 @@ static void dy_task(void *arg, int64_t task)
     Flat *v = arg;
     ConvChunk c = chunk_at(v, v->chunk);
     int64_t blocks = ceil_div(v->to, TILE_LINES), group = task / blocks, first = task % blocks * TILE_LINES;
-    int64_t lines = least(v->to - first, TILE_LINES), width = v->out_width;
+    int64_t lines = at_most(v->to - first, TILE_LINES), width = v->out_width;
     float *flat = (float *)(void *)work_take(v, lines * c.size * (int64_t)sizeof *flat);
     if (!flat)
         return;
@@ -382,7 +372,7 @@ static void weight_task(void *arg, int64_t task)
     }
     v->kernels->begin();
     for (int64_t k = 0; k < whole && !tensor_stopped(v->ctx); k += SEGMENT)
-        add_taps(v, &c, group, first, x, line, k, least(whole - k, SEGMENT));
+        add_taps(v, &c, group, first, x, line, k, at_most(whole - k, SEGMENT));
     v->kernels->end();
     scratch_release(x);
 }

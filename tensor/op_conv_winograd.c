@@ -40,11 +40,6 @@ typedef struct Winograd {
     atomic_bool failed;               /* a task found no memory */
 } Winograd;
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
 bool winograd_suits(const ConvGeometry *g, Dtype dtype)
 {
     int64_t down = ceil_div(g->out[1], 4), across = ceil_div(g->out[2], 4);

@@ -161,8 +161,6 @@ static void product_clear(Product *p)
 
 /* ---- tiles ---- */
 
-static int64_t parts_of(int64_t size, int64_t part) { return (size + part - 1) / part; }
-
 /* Cuts the longer side until there are enough tiles, then k where the result is small and k long. */
 static void choose_tiles(Product *p)
 {
@@ -174,18 +172,17 @@ static void choose_tiles(Product *p)
         int64_t side_m = p->m / parts_m, side_n = p->n / parts_n;
         if (side_m >= side_n && side_m >= 2 * TILE_SIDE) parts_m *= 2;
         else if (side_n >= 2 * TILE_SIDE) parts_n *= 2;
-        else if (side_m >= 2 * TILE_SIDE) parts_m *= 2;
         else break;
     }
-    p->tile_m = parts_of(parts_of(p->m, parts_m), 16) * 16;        /* whole registers of BLAS's kernels */
-    p->tile_n = parts_of(parts_of(p->n, parts_n), 16) * 16;
-    p->tiles_m = parts_of(p->m, p->tile_m);
-    p->tiles_n = parts_of(p->n, p->tile_n);
+    p->tile_m = ceil_div(ceil_div(p->m, parts_m), 16) * 16;        /* whole registers of BLAS's kernels */
+    p->tile_n = ceil_div(ceil_div(p->n, parts_n), 16) * 16;
+    p->tiles_m = ceil_div(p->m, p->tile_m);
+    p->tiles_n = ceil_div(p->n, p->tile_n);
     double left = want / (double)(p->tiles_m * p->tiles_n);
     int64_t parts_k = left < 2 || p->batches > 1 ? 1 : (int64_t)left;
     if (parts_k > p->k / TILE_DEPTH) parts_k = p->k / TILE_DEPTH;
-    p->tile_k = parts_k < 2 ? p->k : parts_of(p->k, parts_k);
-    p->tiles_k = parts_of(p->k, p->tile_k);
+    p->tile_k = parts_k < 2 ? p->k : ceil_div(p->k, parts_k);
+    p->tiles_k = ceil_div(p->k, p->tile_k);
     p->group = work > 0 && work < 2e6 ? (int64_t)(2e6 / work) : 1;
     if (p->group > p->batches) p->group = p->batches;
 }
@@ -318,7 +315,7 @@ static void sum_task(void *arg, int64_t task)
 
 static bool sum_partials(OpCall *call, Product *p)
 {
-    if (!pool_run(call->ctx, parts_of(p->m * p->n, SUM_CHUNK), sum_task, p)) return false;
+    if (!pool_run(call->ctx, ceil_div(p->m * p->n, SUM_CHUNK), sum_task, p)) return false;
     if (p->bias != NULL) add_bias(p, p->m, p->n, 0, p->out, p->n);
     return true;
 }
@@ -376,7 +373,7 @@ static bool product_run(OpCall *call, Product *p)
     }
     p->own = p->dtype == DTYPE_f32 && product_suits(p->tile_m, p->tile_n, p->tile_k);
     p->dots = suits_dots(p);
-    int64_t tasks = p->tiles_m * p->tiles_n * p->tiles_k * parts_of(p->batches, p->group);
+    int64_t tasks = p->tiles_m * p->tiles_n * p->tiles_k * ceil_div(p->batches, p->group);
     if (!pool_run(call->ctx, tasks, tile_task, p)) return false;
     if (atomic_load(&p->failed)) return no_memory(call);
     return p->tiles_k == 1 || sum_partials(call, p);

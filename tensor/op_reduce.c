@@ -30,7 +30,6 @@ typedef struct Pass {
     int64_t width, widths;    /* columns of a task */
 } Pass;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 static int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* Values that lie nowhere: made for a tile, and gone after it. */

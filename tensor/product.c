@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Our own product of f32 matrices, by vectors where tile registers (product_tiles.c) are not for it. The right one is packed into wide panels (blocks.h): once for all threads, or by each
-   task alone where it has all rows. Rows of the left one are read where they lie. A panel stays in the first-level cache
-   while all rows of a task pass by it, the panels of a task in the second.
+/* Our own product of f32 matrices, by vectors where tile registers (product_tiles.c) are not for it. The right one is packed
+   into wide panels (blocks.h): once for all threads, or by each task alone where it has all rows. Rows of the left one are
+   read where they lie. A panel stays in the first-level cache while all rows of a task pass by it, the panels of a task in
+   the second.
    Invariant: an element is one sum in the order of k, cut into parts that depend on k only; so neither tiles nor threads
    show in the bits. */
 #include <string.h>
@@ -46,16 +47,6 @@ static int64_t whole(int64_t n)
     return (n + LANES - 1) / LANES * LANES;
 }
 
-static int64_t ceil_div(int64_t n, int64_t by)
-{
-    return (n + by - 1) / by;
-}
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 bool product_suits(int64_t m, int64_t n, int64_t k)
 {
     return cpu_level() >= CPU_AVX2 && m >= LEAST && n >= LEAST && k >= LEAST;
@@ -72,7 +63,7 @@ int64_t product_pieces(int64_t m, int64_t n)
 static void pack(const Job *job, int64_t k, int64_t deep, Part vectors, float *to)
 {
     const ProductTile *t = job->t;
-    int64_t column = vectors.first * LANES, columns = least(vectors.last * LANES, t->n) - column;
+    int64_t column = vectors.first * LANES, columns = at_most(vectors.last * LANES, t->n) - column;
     const float *from = t->b + (t->b_turned ? column * t->b_lead + k : k * t->b_lead + column);
     job->kernels->pack_panels(deep, columns, t->b_turned, from, t->b_lead, to);
 }
@@ -82,7 +73,7 @@ static void pack_task(void *arg, int64_t task)
 {
     const Job *job = arg;
     Part vectors = part_of(job->vectors, job->groups, task % job->groups);
-    int64_t k = job->k + task / job->groups * job->depth, deep = least(job->depth, job->k_end - k);
+    int64_t k = job->k + task / job->groups * job->depth, deep = at_most(job->depth, job->k_end - k);
     pack(job, k, deep, vectors, job->packed + ((k - job->k) * job->vectors + vectors.first * whole(deep)) * LANES);
 }
 
@@ -162,7 +153,7 @@ static void rows_task(void *arg, int64_t task)
         return;
     }
     for (int64_t k = job->k; k < job->k_end; k += job->depth) {
-        int64_t deep = least(job->depth, job->k_end - k);
+        int64_t deep = at_most(job->depth, job->k_end - k);
         Strip strip = {left_of(job, k, deep, rows, work + own), rows.first, count, deep, job->t->add || k > 0,
                        work + own + copied};
         if (own)
@@ -211,11 +202,11 @@ static bool run(TensorContext *ctx, const ProductTile *t)
     int64_t layer = job.vectors * LANES * job.depth, layers = CHUNK_BYTES / (layer * (int64_t)sizeof(float));
     bool alone = t->m <= ALONE_ROWS, done = true;
     Error error = {0};
-    layers = least(alone ? ALONE_LAYERS : layers < 1 ? 1 : layers, parts);
+    layers = at_most(alone ? ALONE_LAYERS : layers < 1 ? 1 : layers, parts);
     if (!alone)
         done = (job.packed = scratch_take(&error, (size_t)(layers * layer) * sizeof(float))) != NULL;
     for (job.k = 0; done && job.k < t->k; job.k = job.k_end) {
-        job.k_end = least(job.k + layers * job.depth, t->k);
+        job.k_end = at_most(job.k + layers * job.depth, t->k);
         cut(&job, ctx ? pool_threads() : 1);
         done = (alone || product_tasks(ctx, ceil_div(job.k_end - job.k, job.depth) * job.groups, pack_task, &job)) &&
                product_tasks(ctx, job.row_groups * job.groups, rows_task, &job) && !atomic_load(&job.failed);

@@ -33,20 +33,10 @@ typedef struct Job {
 /* From where to where: rows or columns. */
 typedef struct Part { int64_t first, last; } Part;
 
-static int64_t ceil_div(int64_t n, int64_t by)
-{
-    return (n + by - 1) / by;
-}
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static Part squares_of(int64_t n, int64_t groups, int64_t group)
 {
     int64_t count = ceil_div(n, SIDE);
-    return (Part){group * count / groups * SIDE, least((group + 1) * count / groups * SIDE, n)};
+    return (Part){group * count / groups * SIDE, at_most((group + 1) * count / groups * SIDE, n)};
 }
 
 static int64_t tiles_bytes(const Job *job, int64_t lines, int64_t depth)
@@ -105,10 +95,10 @@ static void pack_task(void *arg, int64_t task)
 {
     Job *job = arg;
     int64_t groups = right_groups(job) + left_groups(job), group = task % groups;
-    int64_t k = job->k + task / groups * job->depth, depth = least(job->depth, job->k_end - k);
+    int64_t k = job->k + task / groups * job->depth, depth = at_most(job->depth, job->k_end - k);
     bool right = group < right_groups(job);
     int64_t lines = right ? job->t->n : job->t->m, line = (right ? group : group - right_groups(job)) * PACK_LINES;
-    Part some = {line, least(line + PACK_LINES, lines)};
+    Part some = {line, at_most(line + PACK_LINES, lines)};
     char *to = layer_at(job, right ? job->right : job->left, lines, k) + tiles_bytes(job, line, depth);
     (right ? pack_right : pack_left)(job, some, k, depth, to);
 }
@@ -134,7 +124,7 @@ static void cut_square(const Job *job, TileSum sum, int64_t row, int64_t column,
 static void square(const Job *job, TileSum sum, int64_t row, int64_t column, bool add)
 {
     const ProductTile *t = job->t;
-    int64_t rows = least(t->m - row, SIDE), columns = least(t->n - column, SIDE);
+    int64_t rows = at_most(t->m - row, SIDE), columns = at_most(t->n - column, SIDE);
     sum.parts = job->parts;
     sum.rows = rows > TILE_LINES ? 2 : 1;
     sum.columns = columns > TILE_LINES ? 2 : 1;
@@ -175,7 +165,7 @@ static void rows_task(void *arg, int64_t task)
     }
     job->kernels->begin();
     for (int64_t k = job->k; k < job->k_end && !too_large(job); k += job->depth) {
-        int64_t depth = least(job->depth, job->k_end - k);
+        int64_t depth = at_most(job->depth, job->k_end - k);
         if (own)
             pack_left(job, rows, k, depth, own);
         times_columns(job, rows, columns, k, depth,
@@ -224,7 +214,7 @@ static bool run_parts(TensorContext *ctx, Job *job, int64_t layers)
 {
     const ProductTile *t = job->t;
     for (bool done = true; job->k < t->k; job->k = job->k_end) {
-        job->k_end = least(job->k + layers * job->depth, t->k);
+        job->k_end = at_most(job->k + layers * job->depth, t->k);
         cut(job, ctx ? pool_threads() : 1);
         int64_t packs = ceil_div(job->k_end - job->k, job->depth) * (right_groups(job) + left_groups(job));
         done = product_tasks(ctx, packs, pack_task, job) && !too_large(job) &&
@@ -242,7 +232,7 @@ static ProductEnd run(TensorContext *ctx, const ProductTile *t, int parts)
     Job job = {.t = t, .kernels = tile_kernels(), .parts = parts,
                .depth = ceil_div(ceil_div(t->k, count), TILE_INNER) * TILE_INNER};
     int64_t right = tiles_bytes(&job, t->n, job.depth), left = t->m <= PACK_LINES ? tiles_bytes(&job, t->m, job.depth) : 0;
-    int64_t layers = least(right > CHUNK_BYTES ? 1 : CHUNK_BYTES / right, count);
+    int64_t layers = at_most(right > CHUNK_BYTES ? 1 : CHUNK_BYTES / right, count);
     Error error = {0};
     char *packed = scratch_take(&error, (size_t)(layers * (left + right)));
     if (!packed)
