@@ -275,6 +275,13 @@ def matmul(n):
     return lambda: (None, lambda: (torch.randn(n, n), torch.randn(n, n)), lambda a, b: (a @ b)[0, 0])
 
 
+def linear(rows, inputs, outputs):
+    """As layers multiply: by the transpose of a weight."""
+    return lambda: (None, lambda: (torch.randn(rows, inputs), torch.randn(outputs, inputs)), lambda a, b: (a @ b.T)[0, 0])
+
+
+LAYERS = (1024, 192, 768), (1024, 768, 192), (4096, 256, 1024), (128, 784, 512)
+
 WORKLOADS = {
     "mlp": mlp, "mae": mae, "mlm": mlm, "resnet": resnet, "tiny": tiny,
     "mae_bf16": lambda: mae(narrow=True), "mlm_bf16": lambda: mlm(narrow=True),
@@ -285,6 +292,7 @@ WORKLOADS = {
     "conv3_grouped": convolution(128, 128, 16, 3, 8), "conv3_depthwise": convolution(128, 128, 16, 3, 128),
     "conv1": convolution(64, 256, 32, 1),
     **{f"matmul_{n}": matmul(n) for n in (256, 512, 1024, 2048)},
+    **{"linear_{}x{}x{}".format(*sizes): linear(*sizes) for sizes in LAYERS},
 }
 
 
