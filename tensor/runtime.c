@@ -48,23 +48,7 @@ void runtime_set_threads(int threads)
 /* ---- measuring ---- */
 
 #define SIDE 1536             /* of the square matrices */
-#define TILE_ROWS 384
-#define TILE_COLUMNS 768
-#define TILES_ACROSS (SIDE / TILE_COLUMNS)
-#define TILES (SIDE / TILE_ROWS * TILES_ACROSS)
 #define SECONDS 0.25
-
-/* [copies] products of the same matrices, so that every thread has work. */
-typedef struct Product { const Blas *blas; const float *a, *b; float *c; int64_t copies; } Product;
-
-static void tile_product(void *arg, int64_t task)
-{
-    const Product *p = arg;
-    const int64_t copy = task / TILES, tile = task % TILES;
-    const int64_t row = tile / TILES_ACROSS * TILE_ROWS, column = tile % TILES_ACROSS * TILE_COLUMNS;
-    p->blas->sgemm('N', 'N', TILE_ROWS, TILE_COLUMNS, SIDE, 1.0f, p->a + row * SIDE, SIDE, p->b + column, SIDE, 0.0f,
-                   p->c + (copy * SIDE + row) * SIDE + column, SIDE);
-}
 
 static double now(void)
 {
@@ -73,44 +57,41 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+static bool multiply(TensorContext *context, Tensor *x)
+{
+    Tensor *in[2] = {x, x}, *product = NULL;
+    int count;
+    bool done = op_call(context, &op_defs[OP_matmul], 2, in, NULL, &product, &count);
+    tensor_release(product);
+    return done;
+}
+
 /* Multiplies until [SECONDS] are over; the first product warms up. 0 on error. */
-static double time_products(TensorContext *context, Product *product)
+static double time_products(TensorContext *context, Tensor *x)
 {
     double start = 0, spent = 0;
     int count = 0;
     for (; spent < SECONDS; count++) {
         if (count == 1)
             start = now();
-        if (!pool_run(context, TILES * product->copies, tile_product, product))
+        if (!multiply(context, x))
             return 0;
         spent = count ? now() - start : 0;
     }
-    return 2.0 * SIDE * SIDE * SIDE * (double)product->copies * (count - 1) / spent * 1e-9;
+    return 2.0 * SIDE * SIDE * SIDE * (count - 1) / spent * 1e-9;
 }
 
 double runtime_measure_gflops(TensorContext *context, int threads)
 {
-    static const int64_t shape[2] = {SIDE, SIDE};
-    Product product = {.blas = blas_open(&context->error), .copies = (threads + TILES - 1) / TILES};
-    if (product.copies < 1)
-        product.copies = 1;
-    const int64_t all[2] = {product.copies * SIDE, SIDE};
-    Tensor *a = product.blas ? tensor_zeros(context, DTYPE_f32, 2, shape) : NULL;
-    Tensor *b = a ? tensor_zeros(context, DTYPE_f32, 2, shape) : NULL;
-    Tensor *c = b ? tensor_zeros(context, DTYPE_f32, 2, all) : NULL;
+    Tensor *x = tensor_zeros(context, DTYPE_f32, 2, (int64_t[2]){SIDE, SIDE});
+    int before = pool_threads();
     double gflops = 0;
-    if (c) {
-        int before = pool_threads();
-        product.a = (const float *)(const void *)a->data;
-        product.b = (const float *)(const void *)b->data;
-        product.c = (float *)(void *)c->data;
+    if (x) {
         pool_set_threads(threads);
-        gflops = time_products(context, &product);
+        gflops = time_products(context, x);
         pool_set_threads(before);
     }
-    tensor_release(a);
-    tensor_release(b);
-    tensor_release(c);
+    tensor_release(x);
     return gflops;
 }
 
