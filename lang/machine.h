@@ -151,9 +151,9 @@ bool do_assert(Vm *vm, const Value *message, Value condition);
 
 /* ---- operate.c: what instructions do beyond the fast cases ---- */
 bool do_range(Vm *vm, Value a, Value b, Value *result);
-/* Of instructions with DEFER: the result may be put off until the next one takes it. [y] NULL: a unary operator. */
 /* [dies], [too]: registers that nothing reads behind it, or NULL. */
 bool do_binary(Vm *vm, int operator_, Value x, Value y, const Value *dies, const Value *too, Value *result);
+/* Of instructions with DEFER: the result may be put off until the next one takes it. [y] NULL: a unary operator. */
 bool do_deferred(Vm *vm, int operator_, Value x, const Value *y, Value *result);
 bool do_call_fused(Vm *vm, Value *window, int n, bool defer, bool *entered);
 bool do_list(Vm *vm, Value *r, int count, Tag tag);

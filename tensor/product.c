@@ -215,7 +215,8 @@ static bool run(TensorContext *ctx, const ProductTile *t)
     return done;
 }
 
-static bool either(TensorContext *ctx, const ProductTile *t)
+/* In tile registers, or by vectors what is not for them. [ctx] NULL: on this thread. */
+static bool multiply(TensorContext *ctx, const ProductTile *t)
 {
     ProductEnd end = product_in_parts(ctx, t);
     return end == PRODUCT_UNFIT ? run(ctx, t) : end == PRODUCT_DONE;
@@ -223,10 +224,10 @@ static bool either(TensorContext *ctx, const ProductTile *t)
 
 bool product_tile(const ProductTile *tile)
 {
-    return either(NULL, tile);
+    return multiply(NULL, tile);
 }
 
 bool product_shared(TensorContext *ctx, const ProductTile *tile)
 {
-    return either((double)tile->m * (double)tile->n * (double)tile->k < ALONE_WORK ? NULL : ctx, tile);
+    return multiply((double)tile->m * (double)tile->n * (double)tile->k < ALONE_WORK ? NULL : ctx, tile);
 }

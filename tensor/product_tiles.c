@@ -268,7 +268,7 @@ ProductEnd product_in_parts(TensorContext *ctx, const ProductTile *t)
 {
     if (!tile_kernels() || t->m < LEAST || t->n < LEAST || t->k < LEAST_DEPTH || (t->add && !may_add(t)))
         return PRODUCT_UNFIT;
-    return run((double)t->m * (double)t->n * (double)t->k * 6 < ALONE_WORK ? NULL : ctx, t, TILE_WHOLE);
+    return run(ctx, t, TILE_WHOLE);
 }
 
 Tensor *product_rounded(TensorContext *ctx, Tensor *x)
